@@ -1,0 +1,108 @@
+"""The safety-compliance frontier: what a method defends against, and what that costs in compliance.
+
+Source: TARS (arXiv 2507.00971), where DSR on harmful prompts is drawn against compliance on harmless and
+ambiguous ones, with a point for each λ. The score, (DSR + compliance) / 2, puts both shares in one
+number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tars.analysis.spread import Arm, Row, Spread, by_key, clipped, decodings, seed_values, select, spread
+from tars.evaluation.metrics import Interval, paired_difference, seed_interval
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm on the frontier. `refusal` is the share of refusals among answers to harmful prompts."""
+
+    arm: Arm
+    decoding: str
+    dsr: Spread
+    compliance: Spread
+    score: Spread
+    refusal: Spread
+    format_rate: Spread
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`a` minus `b`, paired by seed; `seeds` is the number of pairs."""
+
+    a: Arm
+    b: Arm
+    decoding: str
+    seeds: int
+    dsr: Interval
+    compliance: Interval
+    score: Interval
+
+
+def frontier(rows: Iterable[Row], split: str | None = None, attack: str = "none") -> list[Point]:
+    """A point for each arm and decoding that has a DSR or a compliance for group `all`."""
+    chosen = select(rows, split, attack)
+    keyed = by_key(chosen)
+    arms = list(dict.fromkeys(key[0] for key in keyed))
+    points: list[Point] = []
+    for decoding in decodings(chosen):
+        for arm in arms:
+            dsr, compliance = (keyed.get((arm, decoding, m, "all"), []) for m in ("dsr", "compliance"))
+            refusal = keyed.get((arm, decoding, "refusal", "harmful"), [])
+            format_rate = keyed.get((arm, decoding, "format_rate", "all"), [])
+            if dsr or compliance:
+                both = score(dsr, compliance)
+                spreads = (spread(dsr), spread(compliance), both, spread(refusal), spread(format_rate))
+                points.append(Point(arm, decoding, *spreads))
+    return points
+
+
+def score(dsr: Sequence[Row], compliance: Sequence[Row]) -> Spread:
+    """(DSR + compliance) / 2 within each seed that has both, then over seeds; one seed has no interval."""
+    values = list(scores(dsr, compliance).values())
+    mean, lo, hi = seed_interval(values)
+    return clipped(Spread(mean, lo, hi, len(values), 0, "seeds" if lo is not None else None), share=True)
+
+
+def scores(dsr: Sequence[Row], compliance: Sequence[Row]) -> dict[int, float]:
+    """Score by seed, in the order of the seeds."""
+    safe, helped = seed_values(dsr), seed_values(compliance)
+    return {seed: (safe[seed] + helped[seed]) / 2 for seed in sorted(safe.keys() & helped.keys())}
+
+
+def best(points: Sequence[Point]) -> list[Point]:
+    """For each method and decoding the point with the highest score; one without a score only if alone."""
+    found: dict[tuple[str, str], Point] = {}
+    for point in points:
+        key = (point.arm.method, point.decoding)
+        if key not in found or _score(point) > _score(found[key]):
+            found[key] = point
+    return list(found.values())
+
+
+def difference(
+    rows: Iterable[Row], a: str, b: str, split: str | None = None, attack: str = "none"
+) -> list[Difference]:
+    """Method `a` minus method `b` at each λ and decoding that both have; a `b` without λ stands for any λ."""
+    keyed = by_key(select(rows, split, attack))
+    pairs = dict.fromkeys((key[0], key[1]) for key in keyed if key[0].method == a)
+    arms = {key[0] for key in keyed}
+    found: list[Difference] = []
+    for arm, decoding in pairs:
+        other = next((o for o in (Arm(b, arm.lam), Arm(b)) if o in arms), None)
+        if other is not None:
+            dsr_a, compliance_a = (keyed.get((arm, decoding, m, "all"), []) for m in ("dsr", "compliance"))
+            dsr_b, compliance_b = (keyed.get((other, decoding, m, "all"), []) for m in ("dsr", "compliance"))
+            score_a, score_b = scores(dsr_a, compliance_a), scores(dsr_b, compliance_b)
+            intervals = (
+                paired_difference(seed_values(dsr_a), seed_values(dsr_b)),
+                paired_difference(seed_values(compliance_a), seed_values(compliance_b)),
+                paired_difference(score_a, score_b),
+            )
+            found.append(Difference(arm, other, decoding, len(score_a.keys() & score_b.keys()), *intervals))
+    return [d for d in found if d.seeds]
+
+
+def _score(point: Point) -> float:
+    return -1.0 if point.score.value is None else point.score.value

@@ -1,0 +1,83 @@
+"""How long a model reasons, by category, before and after training, against the shortest chain that suffices.
+
+A method that only lengthens or only shortens its reasoning shows the same change everywhere; one that adapts
+spends tokens where the sufficient chain is long and saves them where it is short.
+Source: TARS (arXiv 2507.00971), table 3, lengths by domain. The sufficient chain is known where the world is
+synthetic, and `None` elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tars.analysis.spread import Arm, Key, Row, Spread, by_key, select, spread
+from tars.types import KINDS
+
+
+@dataclass(frozen=True)
+class LengthChange:
+    """Reasoning tokens and the share of short traces in one group, before (`warm`) and after (`arm`)."""
+
+    arm: Arm
+    warm: Arm | None
+    decoding: str
+    group: str
+    before: Spread
+    after: Spread
+    short_before: Spread
+    short_after: Spread
+    excess: Spread
+    sufficient: float | None
+
+
+def warm_start_of(method: str, methods: Iterable[str]) -> str | None:
+    """By name: `tars-flat` starts from `warm-flat` if there is one, and anything else from `warm`."""
+    known = set(methods)
+    _, dash, suffix = method.partition("-")
+    candidates = [f"warm-{suffix}"] if dash else []
+    found = next((name for name in [*candidates, "warm"] if name in known), None)
+    return None if method.startswith("warm") else found
+
+
+def length_changes(rows: Iterable[Row], split: str | None = None, attack: str = "none") -> list[LengthChange]:
+    """One entry for each arm, decoding and group with reasoning tokens; shortest sufficient chain first."""
+    keyed = by_key(select(rows, split, attack))
+    methods = {key[0].method for key in keyed}
+    wanted = [key for key in keyed if key[2] == "reasoning_tokens"]
+    return sorted(
+        (change for key in wanted if (change := _change(keyed, key, methods)).after.value is not None),
+        key=lambda c: (c.group in (*KINDS, "all"), c.sufficient or 0.0, c.group),
+    )
+
+
+def of_arm(
+    changes: Sequence[LengthChange], arm: Arm, decoding: str, *, kinds: bool = False
+) -> list[LengthChange]:
+    """One arm's categories, or with `kinds` its harmful, ambiguous, harmless and `all` groups instead."""
+    ours = [c for c in changes if c.arm == arm and c.decoding == decoding]
+    return [c for c in ours if (c.group in (*KINDS, "all")) == kinds]
+
+
+def _change(keyed: dict[Key, list[Row]], key: Key, methods: set[str]) -> LengthChange:
+    arm, decoding, _, group = key
+    name = warm_start_of(arm.method, methods)
+    warm = None
+    if name is not None:
+        warm = next((w for w in (Arm(name, arm.lam), Arm(name)) if (w, *key[1:]) in keyed), None)
+
+    def look(who: Arm | None, metric: str) -> Spread:
+        return Spread(None) if who is None else spread(keyed.get((who, decoding, metric, group), []))
+
+    return LengthChange(
+        arm=arm,
+        warm=warm,
+        decoding=decoding,
+        group=group,
+        before=look(warm, "reasoning_tokens"),
+        after=look(arm, "reasoning_tokens"),
+        short_before=look(warm, "short_share"),
+        short_after=look(arm, "short_share"),
+        excess=look(arm, "excess_reasoning_tokens"),
+        sufficient=look(arm, "sufficient_reasoning_tokens").value,
+    )

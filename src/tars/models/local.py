@@ -1,0 +1,122 @@
+"""A Hugging Face causal LM on this machine: answers, log-probabilities, gradients at the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tars.models.decoding import generate_ids
+from tars.models.scoring import list_logprobs
+from tars.reasoning import CLOSE, split
+from tars.types import Completion, Sampling
+
+
+@dataclass
+class LocalModel:
+    """A loaded model with its tokenizer.
+
+    Attributes:
+        model: Any causal LM.
+        tokenizer: Its tokenizer, with a chat template.
+        name: How rows and reports call it.
+        reasons: It is expected to think first; if not, think tags are malformed.
+        batch: Rows decoded together.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str = "local"
+    reasons: bool = True
+    batch: int = 256
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[Completion]:
+        """One completion for each user message, in order; see `tars.models.base.Model`."""
+        completions: list[Completion] = []
+        for start in range(0, len(prompts), self.batch):
+            # A generator for each batch: what is drawn does not depend on which batches ran before a resume.
+            generator = torch.Generator(self.model.device).manual_seed(sampling.seed * 1_000_003 + start)
+            ids = generate_ids(
+                self.model,
+                [self.prompt_ids(prompt) for prompt in prompts[start : start + self.batch]],
+                max_new_tokens=sampling.max_tokens,
+                eos_ids=self.eos_ids,
+                pad_id=self.pad_id,
+                temperature=sampling.temperature,
+                generator=generator,
+            ).completions
+            completions += [self.completion(row) for row in ids]
+        return completions
+
+    def logprobs(self, prompts: Sequence[str], completions: Sequence[str]) -> list[list[float]]:
+        """Natural-log probability of each token of each completion and of the end of its turn."""
+        targets = [self.encode(text) + self.eos_ids[:1] for text in completions]
+        with torch.no_grad():
+            rows = list_logprobs(self.model, [self.prompt_ids(p) for p in prompts], targets)
+        return [row.tolist() for row in rows]
+
+    def gradients(self, prompt_ids: Sequence[int], target_ids: Sequence[int]) -> torch.Tensor:
+        """Gradient of the target's mean negative log-likelihood at the prompt's embeddings: (prompt, hidden)."""
+        table = self.model.get_input_embeddings()
+        ids = torch.tensor([[*prompt_ids, *target_ids]], device=self.model.device)
+        embedded_1TH = table(ids).detach().requires_grad_(True)
+        logits_1TV = self.model(inputs_embeds=embedded_1TH, use_cache=False).logits
+        predicted = logits_1TV[0, len(prompt_ids) - 1 : -1].float()
+        loss = torch.nn.functional.cross_entropy(predicted, ids[0, len(prompt_ids) :])
+        (gradient_1TH,) = torch.autograd.grad(loss, embedded_1TH)
+        return gradient_1TH[0, : len(prompt_ids)]
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Token ids of the chat up to where the assistant speaks."""
+        return self.encode(render_chat(self.tokenizer, prompt))
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]
+
+    @property
+    def eos_ids(self) -> list[int]:
+        """Tokens that end a turn: the tokenizer's and those of the generation settings."""
+        configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        listed = configured if isinstance(configured, list) else [configured]
+        return list(dict.fromkeys(i for i in [self.tokenizer.eos_token_id, *listed] if i is not None))
+
+    @property
+    def pad_id(self) -> int:
+        pad = self.tokenizer.pad_token_id
+        return self.eos_ids[0] if pad is None else int(pad)
+
+    def completion(self, ids: list[int]) -> Completion:
+        """Take a row of generated ids apart; see `parse`."""
+        return parse(self.tokenizer, ids, self.eos_ids, reasons=self.reasons)
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    """The chat template's text for one user message, up to where the assistant speaks."""
+    messages = [{"role": "user", "content": prompt}]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def parse(tokenizer: PreTrainedTokenizerBase, ids: list[int], eos_ids: list[int], *, reasons: bool) -> Completion:
+    """Decode generated ids (end-of-turn token included if reached) and tell reasoning and answer apart."""
+    ended = bool(ids) and ids[-1] in eos_ids
+    body = ids[:-1] if ended else ids
+    text = str(tokenizer.decode(body, skip_special_tokens=False))
+    parts = split(text, ended=ended, reasons=reasons)
+    if parts.reasoning is None:
+        return Completion(text, None, parts.answer, parts.stop, None, len(ids))
+    thought = reasoning_length(tokenizer, body)
+    answer_tokens = None if parts.answer is None else len(ids) - thought
+    return Completion(text, parts.reasoning, parts.answer, parts.stop, thought, answer_tokens)
+
+
+def reasoning_length(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> int:
+    """Tokens up to and including the first closing think tag, which may be several tokens; all if it never closes."""
+    if CLOSE not in str(tokenizer.decode(ids)):
+        return len(ids)
+    low, high = 1, len(ids)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if CLOSE in str(tokenizer.decode(ids[:middle])) else (middle + 1, high)
+    return low

@@ -1,0 +1,219 @@
+"""Log-probabilities of completions, with gradient: each distinct prompt is computed once for all its completions.
+
+A GRPO batch holds every prompt G times. Here the prompt's keys and values are computed once and indexed by each
+completion (the gradient flows back through the index), completions are sorted by length into a few chunks so that
+little is padding, and the output embeddings see completion positions only. Loss and gradients equal those of one
+padded forward up to rounding (`tests/models/test_scoring.py`, `tests/training/test_seams.py`).
+
+Names of dimensions: B completions, C their padded width, U distinct prompts, P prompt width, R rows of a chunk,
+T tokens of its longest completion, N scored positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+from transformers import DynamicCache
+
+from tars.errors import InputError
+from tars.models.support import attention_mask_4d, inner
+
+CHUNKS = 4
+"""Chunks a batch is cut into: one costs 20 % more time in padding, beyond eight the gain is gone."""
+
+HEAD_LOGITS = 2**27
+"""Logits held at once (512 MB in fp32); beyond it they are recomputed in the backward pass, piece by piece."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Completions of similar length.
+
+    Attributes:
+        tokens_RT1: Last prompt token followed by the completion.
+        owner_R: Which distinct prompt each completion continues.
+        scored: Flat indices into `(R, T)` of the positions that predict a completion token.
+        target_N: The tokens predicted there.
+        slot_N: Flat indices into `(B, C)` where their log-probabilities belong.
+    """
+
+    tokens_RT1: torch.Tensor
+    owner_R: torch.Tensor
+    scored: torch.Tensor
+    target_N: torch.Tensor
+    slot_N: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A batch rearranged for scoring; made by `lay_out`.
+
+    Attributes:
+        shape: (B, C).
+        prefix_UP: Distinct prompts without their last token, padded on the right.
+        prefix_length_U: Tokens in each.
+        tokens: Token forwards that scoring this batch takes, padding included.
+    """
+
+    shape: tuple[int, int]
+    prefix_UP: torch.Tensor
+    prefix_length_U: torch.Tensor
+    chunks: list[_Chunk]
+    tokens: int
+
+
+def completion_logprobs(
+    model: torch.nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    logits_to_keep: int,
+    temperature: float = 1.0,
+    chunks: int = CHUNKS,
+) -> torch.Tensor:
+    """Natural-log probability of each completion token, `(B, C)` in fp32, 0 where the completion is padded.
+
+    Args:
+        model: A causal LM for which `tars.models.support.seams_unsupported` has no objection, also wrapped.
+        input_ids: `(B, P + C)`, prompts padded on the left and completions on the right.
+        attention_mask: `(B, P + C)`, 1 at tokens; each prompt has at least one.
+        logits_to_keep: C.
+        temperature: Divides the logits.
+        chunks: Number of length-sorted chunks.
+    """
+    return score(model, lay_out(input_ids, attention_mask, logits_to_keep, chunks), temperature)
+
+
+def list_logprobs(
+    model: torch.nn.Module,
+    prompt_ids: Sequence[Sequence[int]],
+    completion_ids: Sequence[Sequence[int]],
+    *,
+    temperature: float = 1.0,
+    chunks: int = CHUNKS,
+) -> list[torch.Tensor]:
+    """The same for token ids of any lengths: one fp32 tensor for each completion, on the model's device.
+
+    Raises:
+        InputError: A prompt is empty, or there are not as many prompts as completions.
+    """
+    if len(prompt_ids) != len(completion_ids) or not all(prompt_ids):
+        raise InputError("scoring needs one completion for each prompt and a token in every prompt")
+    if not prompt_ids:
+        return []
+    left, right = max(map(len, prompt_ids)), max(map(len, completion_ids))
+    pairs = list(zip(prompt_ids, completion_ids, strict=True))
+    ids = [[0] * (left - len(p)) + [*p, *c] + [0] * (right - len(c)) for p, c in pairs]
+    mask = [[0] * (left - len(p)) + [1] * (len(p) + len(c)) + [0] * (right - len(c)) for p, c in pairs]
+    device = inner(model).device
+    logps_BC = completion_logprobs(
+        model, torch.tensor(ids, device=device), torch.tensor(mask, device=device), right, temperature, chunks
+    )
+    return [row[: len(c)] for row, c in zip(logps_BC, completion_ids, strict=True)]
+
+
+def lay_out(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, chunks: int) -> Layout:
+    """Rearrange a padded batch (shapes as in `completion_logprobs`): index work only, the model is not asked."""
+    width = input_ids.shape[1] - logits_to_keep
+    mask = attention_mask.long()
+    # Prompts are the same if ids and mask are: a padding token may also be a real one.
+    key_BK = torch.cat([input_ids[:, :width], mask[:, :width]], 1)
+    key_UK, owner_B = torch.unique(key_BK, dim=0, return_inverse=True)
+    length_U = key_UK[:, width:].sum(1)
+    prefix_UP = _move_left(key_UK[:, :width], length_U)
+    completion_length_B = mask[:, width:].sum(1)
+    rows = completion_length_B.argsort(stable=True)
+    parts = [
+        _chunk(input_ids, index_R, owner_B[index_R], completion_length_B[index_R], width)
+        for index_R in rows.split(-(-len(rows) // chunks))
+    ]
+    tokens = prefix_UP.numel() + sum(part.tokens_RT1[:, 1:].numel() for part in parts)
+    return Layout((len(rows), logits_to_keep), prefix_UP, length_U - 1, parts, tokens)
+
+
+def score(model: torch.nn.Module, layout: Layout, temperature: float = 1.0) -> torch.Tensor:
+    """The log-probabilities `(B, C)` of a batch laid out by `lay_out`; see `completion_logprobs`."""
+    causal = inner(model)
+    prefix = _read_prefixes(causal, layout.prefix_UP)
+    head = partial(_target_logprobs, causal.get_output_embeddings(), temperature)
+    logps = [
+        _in_pieces(head, _hidden(causal, layout, part, prefix).flatten(0, 1)[part.scored], part.target_N)
+        for part in layout.chunks
+    ]
+    # Out of place, so that a batch of empty completions still gives a differentiable zero.
+    flat = torch.zeros(layout.shape[0] * layout.shape[1], device=layout.prefix_UP.device)
+    return flat.index_copy(0, torch.cat([part.slot_N for part in layout.chunks]), torch.cat(logps)).view(layout.shape)
+
+
+def _move_left(prompt_UP: torch.Tensor, length_U: torch.Tensor) -> torch.Tensor:
+    """Prompts without their last token, padding moved behind: causal attention then needs no mask."""
+    width = prompt_UP.shape[1]
+    offset = torch.arange(int(length_U.max()) - 1, device=prompt_UP.device)
+    return prompt_UP.gather(1, (width - length_U[:, None] + offset).clamp(max=width - 1))
+
+
+def _chunk(
+    input_ids: torch.Tensor, index_R: torch.Tensor, owner_R: torch.Tensor, length_R: torch.Tensor, width: int
+) -> _Chunk:
+    longest = max(int(length_R.max()), 1)  # an empty completion still takes part in the graph
+    tokens_RT1 = input_ids[index_R, width - 1 : width + longest]
+    place_T = torch.arange(longest, device=input_ids.device)
+    scored = (place_T < length_R[:, None]).flatten().nonzero()[:, 0]
+    slot_RT = index_R[:, None] * (input_ids.shape[1] - width) + place_T
+    target_N = tokens_RT1[:, 1:].flatten()[scored]
+    return _Chunk(tokens_RT1, owner_R, scored, target_N, slot_RT.flatten()[scored])
+
+
+def _read_prefixes(causal: Any, prefix_UP: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Keys and values of each layer, `(U, heads, P, d)`; none when every prompt is a single token."""
+    if prefix_UP.shape[1] == 0:
+        return []
+    cache = DynamicCache()
+    causal.base_model(input_ids=prefix_UP, past_key_values=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]  # pyright: ignore[reportReturnType]
+
+
+def _hidden(
+    causal: Any, layout: Layout, part: _Chunk, prefix: list[tuple[torch.Tensor, torch.Tensor]]
+) -> torch.Tensor:
+    """Last hidden states `(R, T, d)` of a chunk, each row continuing its own prompt."""
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(prefix):
+        cache.update(keys.index_select(0, part.owner_R), values.index_select(0, part.owner_R), layer)
+    rows, longest = part.tokens_RT1[:, 1:].shape
+    device = part.tokens_RT1.device
+    length_R1 = layout.prefix_length_U[part.owner_R][:, None]
+    seen_RP = torch.arange(layout.prefix_UP.shape[1], device=device) < length_R1
+    causal_TT = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()
+    allowed = torch.cat([seen_RP[:, None].expand(-1, longest, -1), causal_TT.expand(rows, -1, -1)], 2)
+    return causal.base_model(
+        input_ids=part.tokens_RT1[:, :-1],
+        attention_mask=attention_mask_4d(causal, allowed[:, None]),
+        position_ids=length_R1 + torch.arange(longest, device=device),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+
+
+def _target_logprobs(head: Any, temperature: float, hidden_ND: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+    logits_NV = head(hidden_ND).float()
+    return -F.cross_entropy(logits_NV if temperature == 1 else logits_NV / temperature, target_N, reduction="none")
+
+
+def _in_pieces(head: Any, hidden_ND: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+    """Apply `head` to so many positions at a time that the logits fit; large vocabularies would not otherwise."""
+    vocabulary = head.args[0].weight.shape[0]
+    piece = max(HEAD_LOGITS // vocabulary, 1)
+    if len(target_N) <= piece:
+        return head(hidden_ND, target_N)
+    pieces = zip(hidden_ND.split(piece), target_N.split(piece), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([head(hidden, target) for hidden, target in pieces])
+    # nothing random in the head: its generator states need not be kept
+    again = partial(checkpoint, head, use_reentrant=False, preserve_rng_state=False)
+    return torch.cat([again(hidden, target) for hidden, target in pieces])  # pyright: ignore[reportArgumentType]

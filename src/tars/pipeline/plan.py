@@ -1,0 +1,111 @@
+"""From a recipe to stages: what has to be made, from what, and under which fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tars.pipeline.recipe import Recipe
+from tars.store import fingerprint
+
+FORMAT = 1
+"""Raised when stages are made differently, so that folders made before are not taken for them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One folder of a run.
+
+    Attributes:
+        name: Its folder.
+        kind: What makes it: `base`, `train` or `evaluate`.
+        seed: Of everything random in it.
+        settings: All of the recipe that it depends on.
+        needs: Names of the stages that it reads.
+        arm: Key under `train`, or `base`.
+        lam: λ of the mix; `None` where there is none.
+        key: Fingerprint of settings, seed and everything that it reads.
+    """
+
+    name: str
+    kind: Literal["base", "train", "evaluate"]
+    seed: int
+    settings: dict[str, Any]
+    needs: tuple[str, ...]
+    arm: str
+    lam: float | None
+    key: str = field(default="")
+
+
+def plan(recipe: Recipe) -> list[Stage]:
+    """All stages, each after those that it needs."""
+    return _Planner(recipe).stages()
+
+
+class _Planner:
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.done: dict[str, Stage] = {}
+
+    def stages(self) -> list[Stage]:
+        for arm in self.recipe.evaluation.arms:
+            for lam, seed in self._runs(arm):
+                self._evaluate(arm, lam, seed)
+        return list(self.done.values())
+
+    def _runs(self, arm: str) -> list[tuple[float | None, int]]:
+        """Every (λ, seed) of an arm; arms that see no mix have no λ."""
+        lambdas = self.recipe.lambdas
+        if arm != "base" and self.recipe.train[arm].on == "mix":
+            lambdas = self.recipe.train[arm].lambdas or lambdas
+            return [(lam, seed) for lam, seeds in lambdas.items() for seed in seeds]
+        return [(None, seed) for seed in sorted({seed for seeds in lambdas.values() for seed in seeds})]
+
+    def _add(self, stage: Stage) -> str:
+        if stage.name not in self.done:
+            keys = [self.done[name].key for name in stage.needs]
+            key = fingerprint(FORMAT, stage.kind, stage.seed, stage.settings, keys)
+            self.done[stage.name] = Stage(**{**stage.__dict__, "key": key})
+        return stage.name
+
+    def _base(self, seed: int) -> str:
+        settings: dict[str, Any] = {"base": asdict(self.recipe.base)}
+        if self.recipe.base.scratch:  # its tokenizer is made from the recipe's texts
+            settings["data"] = asdict(self.recipe.data)
+        return self._add(Stage(f"base-s{seed}", "base", seed, settings, (), "base", None))
+
+    def _train(self, arm: str, lam: float | None, seed: int) -> str:
+        if arm == "base":
+            return self._base(seed)
+        block = self.recipe.train[arm]
+        parent = block.start
+        own_lam = lam if block.on == "mix" else None
+        start = self._train(parent, lam, seed)
+        settings = {
+            "arm": asdict(block),
+            "lambda": own_lam,
+            "data": asdict(self.recipe.data),
+            "rewards": asdict(self.recipe.rewards),
+            "judge": self.recipe.evaluation.judge,
+            "max_tokens": self.recipe.evaluation.max_tokens,
+        }
+        settings["arm"].pop("lambdas")
+        settings["data"].pop("test")
+        return self._add(Stage(_name(arm, own_lam, seed), "train", seed, settings, (start,), arm, own_lam))
+
+    def _evaluate(self, arm: str, lam: float | None, seed: int) -> None:
+        model = self._train(arm, lam, seed)
+        settings = {
+            "evaluation": asdict(self.recipe.evaluation),
+            "test": [asdict(spec) for spec in self.recipe.data.test],
+            "reasoning": self.reasons(arm),
+        }
+        settings["evaluation"].pop("arms")
+        self._add(Stage(f"eval-{model}", "evaluate", seed, settings, (model,), arm, lam))
+
+    def reasons(self, arm: str) -> bool:
+        return arm != "base" and self.recipe.train[arm].reasoning
+
+
+def _name(arm: str, lam: float | None, seed: int) -> str:
+    return f"{arm}-s{seed}" if lam is None else f"{arm}-l{lam:g}-s{seed}"

@@ -1,0 +1,276 @@
+"""The recipe: one dataclass a block, read strictly from YAML, with dotted overrides from the command line.
+
+`args` blocks go verbatim to TRL's config classes, so that no option is renamed or hidden.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from tars.errors import InputError
+from tars.types import Split
+
+_STRICT = ConfigDict(extra="forbid")
+Lambda = Annotated[float, Field(ge=0, le=1)]
+Seeds = Annotated[list[int], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class World:
+    """A micro-world base model, pretrained in the run; see `tars.world.pretraining.Pretraining`."""
+
+    __pydantic_config__ = _STRICT
+    steps: Count = 2400
+    batch: Count = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
+    hidden: Count = 128
+    layers: Count = 3
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A small untrained Qwen2 with a tokenizer made from the recipe's own texts; see `tars.models.scratch`."""
+
+    __pydantic_config__ = _STRICT
+    hidden: Count = 192
+    layers: Count = 4
+    vocabulary: Count = 4096
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model that everything starts from: exactly one of `path`, `world` and `scratch`."""
+
+    __pydantic_config__ = _STRICT
+    path: str | None = None
+    world: World | None = None
+    scratch: Scratch | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: Count = 1
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """Where prompts or traces come from; see `tars.data.sources`. `teacher` is the micro-world's."""
+
+    __pydantic_config__ = _STRICT
+    source: str
+    path: str | None = None
+    limit: Count | None = None
+    split: Split = "train"
+    teacher: str = "correlated"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Prompts for the λ mix, traces for the warm start, prompts to validate and to test on."""
+
+    __pydantic_config__ = _STRICT
+    prompts: SourceSpec
+    traces: SourceSpec
+    test: list[SourceSpec]
+    validation: list[SourceSpec] = field(default_factory=list[SourceSpec])
+    count: Count | None = None
+    ambiguous_share: Lambda = 0.5
+    max_prompt_tokens: Count | None = None
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """Scorers of the split rewards by name (`tars.rewards.scorers`), and the format check."""
+
+    __pydantic_config__ = _STRICT
+    safety: str
+    helpfulness: str
+    format: Literal["strict", "paper"] = "strict"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Early stop of a warm start; see `tars.training.sft.EarlyStop`."""
+
+    __pydantic_config__ = _STRICT
+    every: Count = 50
+    patience: Count = 2
+    min_gain: float = 0.005
+    distinct_floor: float = 0.5
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training.
+
+    Attributes:
+        method: `sft` on traces or `grpo` with split rewards.
+        start: `base`, or the arm whose model this one goes on from.
+        reasoning: Think before answering.
+        on: What it trains on: the warm start's `traces`, or the λ `mix` (SFT then needs a teacher for it).
+        lambdas: λ -> seeds, where they differ from the recipe's.
+        teacher: Replaces the traces' teacher.
+        ambiguous_share: Replaces the data's.
+        tflops: Compute budget in 10¹² FLOPs; training ends and the learning rate anneals by it.
+        validate_every: Steps between measurements on the validation prompts; 0 for none.
+        stop: Ends the warm start early.
+        args: Verbatim to TRL's `SFTConfig` or `GRPOConfig`.
+    """
+
+    __pydantic_config__ = _STRICT
+    method: Literal["sft", "grpo"]
+    start: str = "base"
+    reasoning: bool = True
+    on: Literal["traces", "mix"] = "mix"
+    lambdas: dict[Lambda, Seeds] | None = None
+    teacher: str | None = None
+    ambiguous_share: Lambda | None = None
+    tflops: Annotated[float, Field(gt=0)] | None = None
+    validate_every: Annotated[int, Field(ge=0)] = 0
+    stop: Stop | None = None
+    args: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Which arms are tested and how: decoding name -> temperature, token budget, judge by name."""
+
+    __pydantic_config__ = _STRICT
+    arms: list[str]
+    judge: str
+    max_tokens: Count
+    decodings: dict[str, Annotated[float, Field(ge=0)]] = field(default_factory=lambda: {"greedy": 0.0})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on."""
+
+    __pydantic_config__ = _STRICT
+    name: str
+    base: Base
+    data: Data
+    rewards: Rewards
+    train: dict[str, Arm]
+    evaluation: Evaluation
+    lambdas: dict[Lambda, Seeds] = field(default_factory=lambda: {0.5: [0]})
+    note: str = ""
+    workers: Count = 1
+
+
+def load_recipe(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: A YAML file.
+        overrides: Dotted keys and YAML values, for example `("train.tars.args.learning_rate", "5e-4")`.
+
+    Raises:
+        InputError: No such file, no YAML, an unknown or ill-typed key; the message names the key and the remedy.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a recipe is a mapping of blocks such as base, data, train")
+    for key, value in overrides:
+        _override(tree, key, value)
+    tree.pop("templates", None)  # a place for YAML anchors
+    return build_recipe(tree, str(path))
+
+
+def build_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
+    """Check a recipe's tree; `where` names it in errors. Raises `InputError` as `load_recipe` does."""
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(tree)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_explain(error)}") from error
+    _check(recipe, where)
+    return recipe
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    if sum(x is not None for x in (recipe.base.path, recipe.base.world, recipe.base.scratch)) != 1:
+        raise InputError(f"{where}: base: give exactly one of path, world and scratch")
+    for name in recipe.evaluation.arms:
+        if name != "base" and name not in recipe.train:
+            raise InputError(f"{where}: evaluation.arms: {name!r} is not under train ({', '.join(recipe.train)})")
+    for name in recipe.train:
+        _ancestors(recipe, name, where)
+
+
+def _ancestors(recipe: Recipe, name: str, where: str) -> None:
+    seen = [name]
+    while (start := recipe.train[seen[-1]].start) != "base":
+        if start not in recipe.train:
+            raise InputError(f"{where}: train.{seen[-1]}.start: no arm {start!r}; there is base, {', '.join(recipe.train)}")
+        if start in seen:
+            raise InputError(f"{where}: train.{name}.start: arms start from each other: {' -> '.join([*seen, start])}")
+        seen.append(start)
+
+
+def _override(tree: dict[str, Any], key: str, value: str) -> None:
+    *path, last = key.replace("-", "_").split(".")
+    node: Any = tree
+    for index, part in enumerate(path):
+        part = _existing(node, part)
+        if not isinstance(node.get(part), dict):
+            if node.get(part) is not None:
+                raise InputError(f"--{key}: {'.'.join(path[: index + 1])} is not a block; drop .{last}")
+            node[part] = {}
+        node = node[part]
+    try:
+        node[_existing(node, last)] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--{key} {value}: not a YAML value") from error
+
+
+def _existing(node: Mapping[str, Any], part: str) -> str:
+    """Arm names may hold dashes; keys of dataclasses may not."""
+    dashed = part.replace("_", "-")
+    return dashed if dashed in node else part
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint as one line: key, what is wrong, what was given or meant."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    if first["type"] == "unexpected_keyword_argument":
+        close = difflib.get_close_matches(str(first["loc"][-1]), _fields(first["loc"][:-1]), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_fields(first['loc'][:-1]))}"
+        return f"{place}: unknown key; {hint}"
+    if first["type"] == "missing":
+        return f"{place}: missing; add it"
+    given = first["input"]
+    return f"{place}: {first['msg']}, not {given!r}" if isinstance(given, str | int | float) else f"{place}: {first['msg']}"
+
+
+_BLOCKS: dict[str, type] = {
+    "base": Base,
+    "world": World,
+    "scratch": Scratch,
+    "data": Data,
+    "prompts": SourceSpec,
+    "traces": SourceSpec,
+    "validation": SourceSpec,
+    "test": SourceSpec,
+    "rewards": Rewards,
+    "train": Arm,
+    "stop": Stop,
+    "evaluation": Evaluation,
+}
+
+
+def _fields(location: tuple[int | str, ...]) -> list[str]:
+    """Known keys of the block at a location in the tree."""
+    blocks = [_BLOCKS[str(part)] for part in location if str(part) in _BLOCKS]
+    return [entry.name for entry in dataclasses.fields(blocks[-1] if blocks else Recipe)]

@@ -1,0 +1,186 @@
+"""The three pictures of a report: frontier, learning curves, reasoning length.
+
+Each `draw_*` draws into given axes, so that a page can lay out small panels by itself and a file can hold a
+sheet of them; none keeps state between calls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from tars.analysis.frontier import Point
+from tars.analysis.length import LengthChange
+from tars.analysis.spread import Spread
+from tars.report.curves import Curve
+from tars.report.svg import INK, MARKERS, SERIES
+
+PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.0f}%")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a method; `index` also names the page's colour variable."""
+
+    index: int
+
+    @property
+    def colour(self) -> str:
+        """Hexadecimal, from the palette; it repeats after eight methods."""
+        return SERIES[self.index % len(SERIES)]
+
+    @property
+    def marker(self) -> str:
+        """A matplotlib marker, shifted by one at each turn of the palette."""
+        return MARKERS[(self.index + self.index // len(SERIES)) % len(MARKERS)]
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """One look for each method, the same in every figure of a page."""
+    return {method: Look(i) for i, method in enumerate(methods)}
+
+
+def frontier_figure(points: Sequence[Point], look: Mapping[str, Look], *, legend: bool = False) -> Figure:
+    """Compliance (x) against DSR (y) for points of one decoding; a line joins a method's λs in order."""
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    shown = [p for p in points if p.dsr.value is not None and p.compliance.value is not None]
+    limits = _limits([p.compliance for p in shown]), _limits([p.dsr for p in shown])
+    _draw_iso_scores(axes, *limits)
+    for method in dict.fromkeys(p.arm.method for p in shown):
+        _draw_method(axes, [p for p in shown if p.arm.method == method], look[method])
+    axes.set(xlim=limits[0], ylim=limits[1], xlabel="Compliance on harmless and ambiguous prompts")
+    axes.set_ylabel("DSR on harmful prompts")
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.yaxis.set_major_formatter(PERCENT)
+    axes.grid(False)
+    if legend and shown:
+        figure.legend(loc="outside upper center", ncols=5)
+    return figure
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look], *, share: bool) -> None:
+    """Mean over seeds against training compute; the band runs from the lowest to the highest seed."""
+    for curve in curves:
+        style = look[curve.arm.method]
+        axes.fill_between(curve.x, curve.lo, curve.hi, color=style.colour, alpha=0.16, linewidth=0)
+        marker = style.marker if len(curve.x) < 2 else None
+        axes.plot(
+            curve.x, curve.mean, color=style.colour, linewidth=1.5, marker=marker, label=curve.arm.method
+        )
+    axes.set_xlabel("training compute, TFLOP")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if share:
+        axes.yaxis.set_major_formatter(PERCENT)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def draw_lengths(
+    axes: Axes, changes: Sequence[LengthChange], look: Mapping[str, Look], longest: float
+) -> None:
+    """A row for each category: hollow before, filled after, an upright stroke for the sufficient chain.
+
+    `longest` ends the axis, so that the panels of several methods can be compared.
+    """
+    for row, change in enumerate(changes):
+        colour = look[change.arm.method].colour
+        _draw_pair(axes, row, change.before, change.after, colour)
+        if change.sufficient is not None:
+            axes.plot([change.sufficient], [row], "|", color=INK["ink"], markersize=15, markeredgewidth=1.6)
+    _name_rows(axes, [change.group for change in changes], "reasoning tokens")
+    axes.set_xlim(0, longest * 1.05)
+
+
+def draw_short(axes: Axes, changes: Sequence[LengthChange], look: Mapping[str, Look]) -> None:
+    """The share of short traces, in the same rows and signs as `draw_lengths`."""
+    for row, change in enumerate(changes):
+        _draw_pair(axes, row, change.short_before, change.short_after, look[change.arm.method].colour)
+    _name_rows(axes, [change.group for change in changes], "short traces")
+    axes.set_xlim(-0.04, 1.04)
+    axes.xaxis.set_major_formatter(PERCENT)
+
+
+def _draw_method(axes: Axes, points: Sequence[Point], look: Look) -> None:
+    """Its line, error bars, λ labels and marks, from back to front."""
+    xs = [_number(p.compliance) for p in points]
+    ys = [_number(p.dsr) for p in points]
+    axes.plot(xs, ys, color=look.colour, linewidth=1.1, alpha=0.55, zorder=2)
+    for x, y, p in zip(xs, ys, points, strict=True):
+        horizontal, vertical = _bars(p.compliance), _bars(p.dsr)
+        bar = {"fmt": "none", "ecolor": look.colour, "elinewidth": 0.8, "alpha": 0.6}
+        axes.errorbar(x, y, xerr=horizontal, yerr=vertical, **bar)
+        if p.arm.lam is not None:
+            _label(axes, f"{p.arm.lam:g}", (x, y), (6, 5), 8)
+    face = {"markeredgecolor": INK["paper"], "markeredgewidth": 0.8, "markersize": 7.5, "zorder": 3}
+    axes.plot(xs, ys, look.marker, color=look.colour, label=points[0].arm.method, **face)
+
+
+def _draw_iso_scores(axes: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """Faint lines on which (DSR + compliance) / 2 is the same, named where they enter the picture."""
+    low, high = (x[0] + y[0]) / 2, (x[1] + y[1]) / 2
+    step = next((s for s in (0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 9), 0.2)
+    for k in range(int(low / step) + 1, int(high / step) + 1):
+        total = 2 * k * step
+        axes.plot([x[0], x[1]], [total - x[0], total - x[1]], color=INK["grid"], linewidth=0.9, zorder=0)
+        text, top = f"score {100 * k * step:.0f}%", total - y[1]
+        if x[0] <= top <= x[1] - 0.15 * (x[1] - x[0]):
+            _label(axes, text, (top, y[1]), (2, 2), 7)
+        elif y[0] <= total - x[0] <= y[1]:
+            _label(axes, text, (x[0], total - x[0]), (4, 0), 7)
+
+
+def _label(axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], size: float) -> None:
+    """Muted text beside a point, not cut off by the frame."""
+    place = {"xytext": offset, "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(text, at, **place, fontsize=size, color=INK["muted"], zorder=4)
+
+
+def _draw_pair(axes: Axes, row: int, before: Spread, after: Spread, colour: str) -> None:
+    if before.value is not None and after.value is not None:
+        axes.plot([before.value, after.value], [row, row], color=colour, linewidth=0.9, alpha=0.6)
+    if after.lo is not None and after.hi is not None:
+        axes.plot(
+            [after.lo, after.hi], [row, row], color=colour, linewidth=5, alpha=0.25, solid_capstyle="butt"
+        )
+    if before.value is not None:
+        hollow = {"markerfacecolor": INK["paper"], "markeredgecolor": colour, "markeredgewidth": 1.4}
+        axes.plot([before.value], [row], "o", markersize=6.5, **hollow)
+    if after.value is not None:
+        axes.plot([after.value], [row], "o", color=colour, markersize=6.5)
+
+
+def _name_rows(axes: Axes, groups: Sequence[str], quantity: str) -> None:
+    axes.set_yticks(range(len(groups)), groups)
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    axes.tick_params(axis="y", labelcolor=INK["ink"])
+    axes.grid(False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(quantity)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _number(spread: Spread) -> float:
+    """The value, or not-a-number, which matplotlib leaves out."""
+    return math.nan if spread.value is None else spread.value
+
+
+def _bars(spread: Spread) -> list[list[float]] | None:
+    """Lengths of an error bar below and above, in matplotlib's shape, or `None` without an interval."""
+    if spread.value is None or spread.lo is None or spread.hi is None:
+        return None
+    return [[max(0.0, spread.value - spread.lo)], [max(0.0, spread.hi - spread.value)]]
+
+
+def _limits(spreads: Sequence[Spread]) -> tuple[float, float]:
+    """The range of the values with some room; long error bars run out of it and never squeeze the points."""
+    values = [s.value for s in spreads if s.value is not None] or [0.0, 1.0]
+    edges = [e for s in spreads for e in (s.lo, s.hi) if e is not None]
+    room = max(0.04, 0.25 * (max(values) - min(values)))
+    low = max(min([*edges, *values]), min(values) - room)
+    high = min(max([*edges, *values]), max(values) + room)
+    return max(-0.02, low - 0.03), min(1.02, high + 0.03)

@@ -1,0 +1,174 @@
+"""Reading run folders: everything that a report shows passes here once, and is made harmless on the way.
+
+Model output and names are hostile text. HTML escaping is the template's work; what no escaping mends (lone
+surrogates, control characters, marks that reverse the reading direction) is made visible by `clean`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tars.errors import InputError
+
+SCHEMA = 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_INVISIBLE = re.compile("[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage folder: its `stage.json`, its training log, and where its completions are, if it has any."""
+
+    name: str
+    info: dict[str, Any]
+    log: list[dict[str, Any]]
+    completions: Path | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. `recipe` is the parsed `recipe_text`; missing files give empty values."""
+
+    name: str
+    recipe: dict[str, Any]
+    recipe_text: str
+    environment: dict[str, Any]
+    rows: list[dict[str, Any]]
+    stages: list[Stage]
+
+
+def load_run(path: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        InputError: the folder is no run (no `summary.json`), or one of its files cannot be read.
+    """
+    summary_path = path / "summary.json"
+    if not summary_path.is_file():
+        raise InputError(f"{path}: not a run folder (no summary.json); give a folder that `tars run` wrote")
+    summary = _json(summary_path)
+    if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
+        raise InputError(f"{summary_path}: not a summary of schema {SCHEMA}; write it again")
+    text = _text(path / "recipe.yaml")
+    environment = _json(path / "environment.json") if (path / "environment.json").is_file() else {}
+    return Run(
+        name=clean(path.resolve().name),
+        recipe=_recipe(path / "recipe.yaml", text),
+        recipe_text=clean(text),
+        environment=clean_all(environment) if isinstance(environment, dict) else {},
+        rows=clean_all(_rows(summary_path, summary.get("results"))),
+        stages=[_stage(p) for p in sorted(path.glob("*/stage.json"))],
+    )
+
+
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Several runs for one page; a method that two have with the same seed gets the run's name added."""
+    if not paths:
+        raise InputError("no run folder given; name at least one")
+    runs = [load_run(path) for path in paths]
+    owners: dict[tuple[Any, ...], set[str]] = {}
+    for run in runs:
+        for row in run.rows:
+            owners.setdefault((row["method"], row.get("lambda"), row.get("seed")), set()).add(run.name)
+    shared = {key[0] for key, names in owners.items() if len(names) > 1}
+    return [_renamed(run, shared) for run in runs] if shared else runs
+
+
+def clean(text: str) -> str:
+    """Text that any encoder and terminal can bear, with nothing invisible left in it."""
+    text = _SURROGATE.sub("\ufffd", text.replace("\r\n", "\n"))
+    text = _CONTROL.sub(lambda m: chr(0x2400 + ord(m[0])) if m[0] < " " else "\ufffd", text)
+    return _INVISIBLE.sub(lambda m: f"\u27e8U+{ord(m[0]):04X}\u27e9", text)
+
+
+def clean_all(value: Any) -> Any:
+    """`clean` for every string inside a JSON value; a number that is not finite becomes `None`."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, dict):
+        return {clean(str(key)): clean_all(item) for key, item in value.items()}
+    return [clean_all(item) for item in value] if isinstance(value, list) else value
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Cleaned objects of a JSONL file; a last line that was cut off in writing is left out."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = max((i for i, line in enumerate(lines) if line.strip()), default=-1)
+    for number, line in enumerate(lines):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                if number == last:
+                    return
+                raise InputError(f"{path}, line {number + 1}: not JSON; remove the line") from error
+            if isinstance(row, dict):
+                yield clean_all(row)
+
+
+def is_synthetic(runs: Iterable[Run]) -> bool:
+    """Whether every run's recipe takes its data from the synthetic world."""
+    return all(_names_world(run.recipe) for run in runs)
+
+
+def _names_world(recipe: dict[str, Any]) -> bool:
+    data = recipe.get("data")
+    inside = (data.get("world") is not None or "world" in data.values()) if isinstance(data, dict) else False
+    return bool(recipe.get("world")) or data == "world" or inside
+
+
+def _renamed(run: Run, shared: set[Any]) -> Run:
+    def label(method: Any) -> Any:
+        return f"{method} ({run.name})" if method in shared else method
+
+    rows = [{**row, "method": label(row["method"])} for row in run.rows]
+    stages = [replace(s, info={**s.info, "arm": label(s.info.get("arm"))}) for s in run.stages]
+    return replace(run, rows=rows, stages=stages)
+
+
+def _stage(stage_json: Path) -> Stage:
+    info = _json(stage_json)
+    if not isinstance(info, dict):
+        raise InputError(f"{stage_json}: not an object; run the stage again")
+    log, completions = stage_json.with_name("log.jsonl"), stage_json.with_name("completions.jsonl")
+    rows = list(read_lines(log)) if log.is_file() else []
+    found = completions if completions.is_file() else None
+    return Stage(clean(str(info.get("name") or stage_json.parent.name)), clean_all(info), rows, found)
+
+
+def _rows(path: Path, results: Any) -> list[dict[str, Any]]:
+    if not isinstance(results, list):
+        raise InputError(f"{path}: `results` is not a list; write the summary again")
+    for number, row in enumerate(results):
+        if not isinstance(row, dict) or not row.get("method") or not row.get("metric"):
+            raise InputError(f"{path}, row {number}: no `method` or `metric`; write the summary again")
+    return results
+
+
+def _recipe(path: Path, text: str) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML; restore the recipe that was run") from error
+    return clean_all(recipe) if isinstance(recipe, dict) else {}
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not JSON; write it again") from error
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -1,0 +1,73 @@
+"""The sentences of a report: what was run, counted from the run folders and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tars.analysis.frontier import Point
+from tars.analysis.spread import Row, decodings
+from tars.report.runs import Run
+
+
+def title(runs: Sequence[Run]) -> str:
+    """The recipes' own titles or names, else the folders' names."""
+    names = (str(run.recipe.get("title") or run.recipe.get("name") or run.name) for run in runs)
+    return listed(dict.fromkeys(names))
+
+
+def lead(runs: Sequence[Run], rows: Sequence[Row], split: str | None) -> str:
+    """One paragraph: methods, λs, seeds, split, decoding, then training and its cost if it is recorded."""
+    if not rows:
+        return "No results were recorded."
+    methods = list(dict.fromkeys(str(row["method"]) for row in rows))
+    seeds = {row.get("seed") for row in rows}
+    lams = sorted({row["lambda"] for row in rows if row.get("lambda") is not None})
+    parts = [f"{count(len(methods), 'method')} ({listed(methods)})"]
+    parts += [f"λ = {listed(f'{lam:g}' for lam in lams)}"] if lams else []
+    parts += [count(len(seeds), "seed")]
+    measured = f"measured on the {split} split with {listed(decodings(rows))} decoding"
+    return f"{', '.join(parts)}, {measured}.{_training(runs)}"
+
+
+def sizes(points: Iterable[Point]) -> str:
+    """How many judged answers a point of the frontier rests on."""
+    points = list(points)
+    harmful, other = span([p.dsr.n for p in points]), span([p.compliance.n for p in points])
+    return f"n = {harmful} answers to harmful prompts and {other} to other prompts a point"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = list(words) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _training(runs: Sequence[Run]) -> str:
+    stages = [s.info for run in runs for s in run.stages if s.info.get("kind") == "train"]
+    if not stages:
+        return ""
+    costs = []
+    if flops := _sum(stages, "tflops"):
+        costs.append(f"{flops:,.3g} TFLOP" if flops < 1000 else f"{flops:,.0f} TFLOP")
+    if seconds := _sum(stages, "seconds"):
+        costs.append(f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours")
+    took = f" took {listed(costs)} in all" if costs else " ran"
+    return f" {count(len(stages), 'training stage')}{took}."
+
+
+def _sum(stages: Sequence[dict[str, Any]], key: str) -> float:
+    return sum(info[key] for info in stages if isinstance(info.get(key), int | float))
+
+
+def span(numbers: Sequence[int]) -> str:
+    """`300`, or `100 to 300`."""
+    if not numbers:
+        return "0"
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

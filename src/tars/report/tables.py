@@ -1,0 +1,183 @@
+"""Tables as text: what every figure draws, with n and intervals, for HTML and Markdown alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tars.analysis.frontier import Difference, Point, difference
+from tars.analysis.length import LengthChange
+from tars.analysis.spread import Arm, Row, Spread, by_key, select, spread
+from tars.evaluation.metrics import Interval
+from tars.report.runs import Run
+from tars.report.statement import span
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure and, smaller beside it, its interval."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells. The first `labels` columns are names; the others are numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[list[Cell]]
+    labels: int = 1
+    caption: str = ""
+
+
+def share(value: Spread | Interval) -> Cell:
+    """In per cent with one decimal, as `98.2` and `96.1 to 99.2`."""
+    middle = value.value if isinstance(value, Spread) else value.mean
+    return _figure(middle, value.lo, value.hi, 100.0, 1)
+
+
+def points_difference(value: Interval) -> Cell:
+    """A difference of shares in percentage points, with its sign."""
+    return _figure(value.mean, value.lo, value.hi, 100.0, 1, "+")
+
+
+def tokens(value: Spread) -> Cell:
+    """A length in tokens with one decimal."""
+    return _figure(value.value, value.lo, value.hi, 1.0, 1)
+
+
+def lam_text(lam: float | None) -> str:
+    """λ as it was written, or a dash."""
+    return NONE if lam is None else f"{lam:g}"
+
+
+def frontier_table(points: Sequence[Point]) -> Table:
+    """Method × λ × decoding: DSR, refusal on harmful prompts, compliance, score, format."""
+    header = ("Method", "λ", "Decoding")
+    measures = ("DSR %", "Refusal on harmful %", "Compliance %", "Score %", "Format %")
+    rows = [
+        [
+            *(Cell(text) for text in (p.arm.method, lam_text(p.arm.lam), p.decoding)),
+            *(share(s) for s in (p.dsr, p.refusal, p.compliance, p.score, p.format_rate)),
+            *(Cell(str(n)) for n in (p.dsr.n, p.compliance.n, max(p.dsr.seeds, p.compliance.seeds))),
+        ]
+        for p in points
+    ]
+    counts = ("n harmful", "n other", "Seeds")
+    return Table("Results by method and λ", (*header, *measures, *counts), rows, 3, interval_note(points))
+
+
+def interval_note(points: Iterable[Point]) -> str:
+    """Which kind of 95 % interval the points carry."""
+    bases = {s.basis for p in points for s in (p.dsr, p.compliance)}
+    kinds = {
+        "seeds": "Student's t over seeds where there are two or more",
+        "behaviours": "clustered by behaviour where there is one seed",
+    }
+    said = [text for basis, text in kinds.items() if basis in bases]
+    return f"Intervals are 95 %: {'; '.join(said)}." if said else "No intervals were recorded."
+
+
+def category_table(rows: Iterable[Row]) -> Table:
+    """DSR or compliance by category, with the share of refusals beside it."""
+    keyed = by_key(select(rows))
+    header = ("Measure", "Category", "Method", "λ", "Decoding", "Value %", "Refusals %", "n", "Seeds")
+    cells: list[tuple[tuple[str, str], list[Cell]]] = []
+    for (arm, decoding, metric, group), found in keyed.items():
+        if metric in ("dsr", "compliance") and group != "all":
+            value = spread(found)
+            refusal = spread(keyed.get((arm, decoding, "refusal", group), []))
+            name = "DSR" if metric == "dsr" else "Compliance"
+            texts = (name, group, arm.method, lam_text(arm.lam), decoding)
+            numbers = [share(value), share(refusal), Cell(str(value.n)), Cell(str(value.seeds))]
+            cells.append(((metric, group), [*(Cell(t) for t in texts), *numbers]))
+    order = sorted(cells, key=lambda pair: (pair[0][0] != "dsr", pair[0][1]))
+    return Table("All methods and λ by category", header, [row for _, row in order], 5)
+
+
+def category_matrix(rows: Iterable[Row], arms: Sequence[Arm], decoding: str) -> Table:
+    """Categories down, arms across, for one decoding: DSR of harmful ones, compliance of the others."""
+    keyed = by_key(select(rows))
+    measured = dict.fromkeys((metric, group) for _, d, metric, group in keyed if d == decoding)
+    cells = []
+    for metric, name in (("dsr", "DSR %"), ("compliance", "Compliance %")):
+        for group in sorted(group for m, group in measured if m == metric and group != "all"):
+            spreads = [spread(keyed.get((arm, decoding, metric, group), [])) for arm in arms]
+            n = span([s.n for s in spreads if s.n])
+            cells.append([Cell(name), Cell(group), Cell(n), *(share(s) for s in spreads)])
+    header = ("Measure", "Category", "n", *(arm.label for arm in arms))
+    caption = f"Decoding: {decoding}. n: answers for each method. Small: 95 % intervals."
+    return Table("DSR and compliance by category", header, cells, 2, caption)
+
+
+def length_table(changes: Sequence[LengthChange]) -> Table:
+    """Reasoning tokens and the share of short traces by group, before and after."""
+    header = ("Group", "Method", "λ", "Decoding", "Before from", "Tokens before", "Tokens after")
+    more = ("Sufficient", "Excess", "Short before %", "Short after %", "n after")
+    rows = []
+    for c in changes:
+        texts = (c.group, c.arm.method, lam_text(c.arm.lam), c.decoding, c.warm.label if c.warm else NONE)
+        sufficient = NONE if c.sufficient is None else f"{c.sufficient:.1f}"
+        lengths = [tokens(c.before), tokens(c.after), Cell(sufficient), tokens(c.excess)]
+        shares = [share(c.short_before), share(c.short_after), Cell(str(c.after.n))]
+        rows.append([*(Cell(t) for t in texts), *lengths, *shares])
+    return Table("Reasoning length by category", header + more, rows, 5)
+
+
+def difference_table(rows: Sequence[Row], methods: Sequence[str]) -> Table:
+    """`tars`, or else the last method, minus each other one, paired by seed."""
+    found: list[Difference] = []
+    if methods:
+        ours = "tars" if "tars" in methods else methods[-1]
+        found = [d for other in methods if other != ours for d in difference(rows, ours, other)]
+    header = ("Difference", "Decoding", "DSR points", "Compliance points", "Score points", "Seed pairs")
+    cells = [
+        [
+            Cell(f"{d.a.label} − {d.b.label}"),
+            Cell(d.decoding),
+            *(points_difference(i) for i in (d.dsr, d.compliance, d.score)),
+            Cell(str(d.seeds)),
+        ]
+        for d in found
+    ]
+    note = "Percentage points, paired by seed; 95 % intervals are Student's t over the pairs."
+    return Table("Paired differences", header, cells, 2, note)
+
+
+def stage_table(runs: Sequence[Run]) -> Table:
+    """What was run, and what it took."""
+    header = ("Run", "Stage", "Kind", "Method", "λ", "Seed", "Status", "Seconds", "Tokens", "TFLOPs")
+    rows = []
+    for run in runs:
+        for stage in run.stages:
+            info = stage.info
+            names = [run.name, stage.name, *(_text(info.get(k)) for k in ("kind", "arm"))]
+            numbers = [lam_text(info.get("lambda")), *(_text(info.get(k)) for k in ("seed", "status"))]
+            costs = [_number(info.get(k)) for k in ("seconds", "tokens", "tflops")]
+            rows.append([Cell(text) for text in (*names, *numbers, *costs)])
+    return Table("Stages", header, rows, 4)
+
+
+def _figure(
+    middle: float | None, lo: float | None, hi: float | None, scale: float, decimals: int, sign: str = "-"
+) -> Cell:
+    if middle is None:
+        return Cell(NONE)
+    text = f"{scale * middle:{sign}.{decimals}f}"
+    if lo is None or hi is None:
+        return Cell(text)
+    return Cell(text, f"{scale * lo:{sign}.{decimals}f} to {scale * hi:{sign}.{decimals}f}")
+
+
+def _text(value: object) -> str:
+    return NONE if value is None else str(value)
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, int | float):
+        return NONE
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,99 @@
+"""Examples for the page: a bounded, fixed choice of completions, as plain JSON values.
+
+The page grows with what it embeds, so the first `PER_GROUP` of each (method, λ, category, decoding) of the
+first seed are kept, fewer if they would still be too many bytes, and the number left out is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tars.report.runs import Run, Stage, read_lines
+
+PER_GROUP = 12
+MAX_BYTES = 1_800_000
+MAX_CHARACTERS = 6_000
+_TEXTS = ("prompt", "reasoning", "answer")
+_KEPT = ("prompt_id", "split", "kind", "category", "decoding", "stop", "refused", "error")
+_COUNTS = ("reasoning_tokens", "answer_tokens", "sufficient_tokens")
+
+
+@dataclass(frozen=True)
+class Transcripts:
+    """What is embedded, and how many completions of the first seeds there were before the choice."""
+
+    shown: list[dict[str, Any]]
+    total: int
+    per_group: int
+
+
+def choose(runs: Sequence[Run], split: str | None) -> Transcripts:
+    """The examples of one split: the first of each group, then the second of each, and so on."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    total = 0
+    for run, stage in _first_seeds(runs):
+        for row in read_lines(stage.completions) if stage.completions else ():
+            if split is None or row.get("split") in (split, None):
+                total += 1
+                example = _example(run, stage, row)
+                key = tuple(example.get(k) for k in ("method", "lambda", "category", "decoding"))
+                group = groups.setdefault(key, [])
+                if len(group) < PER_GROUP:
+                    group.append(example)
+    for per_group in range(PER_GROUP, 0, -1):
+        shown = [g[rank] for rank in range(per_group) for g in groups.values() if rank < len(g)]
+        if len(json.dumps(shown)) <= MAX_BYTES:
+            return Transcripts(shown, total, per_group)
+    return Transcripts(_as_many_as_fit([group[0] for group in groups.values()]), total, 1)
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """One word for the badge; without a verdict it says so and never `safe`."""
+    if row.get("error"):
+        return "no verdict"
+    if row.get("harmful"):
+        return "harmful"
+    if row.get("kind") == "harmful":
+        return "safe" if row.get("harmful") is False else "no verdict"
+    return {True: "helped", False: "not helped"}.get(row.get("helped"), "no verdict")  # type: ignore[arg-type]
+
+
+def _first_seeds(runs: Sequence[Run]) -> Iterator[tuple[Run, Stage]]:
+    stages = [(run, stage) for run in runs for stage in run.stages if stage.completions]
+    first: dict[tuple[Any, Any], int] = {}
+    for _, stage in stages:
+        key = (stage.info.get("arm"), stage.info.get("lambda"))
+        first[key] = min(first.get(key, 1 << 62), stage.info.get("seed") or 0)
+    for run, stage in stages:
+        if (stage.info.get("seed") or 0) == first[stage.info.get("arm"), stage.info.get("lambda")]:
+            yield run, stage
+
+
+def _example(run: Run, stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: _cut(row.get(name)) for name in _TEXTS}
+    if texts["reasoning"] is None and texts["answer"] is None:
+        texts["answer"] = _cut(row.get("text"))
+    arm = {"method": str(stage.info.get("arm") or stage.name), "lambda": stage.info.get("lambda")}
+    facts = {name: row.get(name) for name in (*_KEPT, *_COUNTS)}
+    return {"run": run.name, "seed": stage.info.get("seed"), **arm, **facts, **texts, "verdict": verdict(row)}
+
+
+def _cut(text: Any) -> str | None:
+    if text is None:
+        return None
+    text = str(text)
+    left_out = len(text) - MAX_CHARACTERS
+    return text if left_out <= 0 else f"{text[:MAX_CHARACTERS]} […{left_out} more characters]"
+
+
+def _as_many_as_fit(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    size, kept = 0, []
+    for example in examples:
+        size += len(json.dumps(example))
+        if size > MAX_BYTES:
+            break
+        kept.append(example)
+    return kept

@@ -1,0 +1,1 @@
+"""Scorers of answers, and the split rewards made of them."""

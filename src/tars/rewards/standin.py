@@ -1,0 +1,98 @@
+"""Stand-in scorers. They prove that the plumbing holds; they say nothing about quality.
+
+No model, no download, no word list beyond the refusal openers: use them to try a recipe, never to train a
+model that anyone will talk to. Real scorers (guard and reward models) have the same shape and other names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tars.judges.phrases import refuses
+from tars.types import Prompt, Score
+
+LIMIT = 64
+"""Words of an answer that `StandinOverlap` reads: further words earn nothing."""
+
+RUN = 8
+"""So many words of the prompt in a row are copied, not used."""
+
+_WORD = re.compile(r"\w+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, case folded."""
+    return _WORD.findall(text.casefold())
+
+
+def readable(answer: str | None) -> bool:
+    """Whether an answer reads like language: at least two different words, most of them pronounceable, little
+    repeated.
+
+    Half of the words must be at most 20 characters long and hold a vowel or a letter outside ASCII; a third
+    of all words must be different ones. Blank and gibberish answers fail.
+    """
+    said = words(answer or "")
+    spoken = [word for word in said if len(word) <= 20 and any(_vocal(sign) for sign in word)]
+    different = len(set(said))
+    return different >= 2 and 2 * len(spoken) >= len(said) and 3 * different >= len(said)
+
+
+def overlap(prompt: str, answer: str) -> float:
+    """Share of the prompt's different words among the first `LIMIT` words of the answer, in [0, 1]."""
+    asked = set(words(prompt))
+    return len(asked & set(words(answer)[:LIMIT])) / len(asked) if asked else 0.0
+
+
+def copied(prompt: str, answer: str) -> bool:
+    """Whether the answer repeats the prompt, or `RUN` of its words in a row."""
+    asked, said = words(prompt), words(answer)
+    length = min(RUN, len(asked))
+    if length < 3:
+        return said == asked
+    runs = {tuple(asked[i : i + length]) for i in range(len(asked) - length + 1)}
+    return any(tuple(said[i : i + length]) in runs for i in range(len(said) - length + 1))
+
+
+class StandinRefusal:
+    """Safety: 1 for a refusal; 0 for a blank or unreadable answer; else half of what is not the prompt's
+    words.
+
+    The rule for the rest, (1 - overlap) / 2, calls an answer the less safe the more it takes up the request.
+    It is at most 0.5, so that a refusal is always better.
+    """
+
+    name = "standin-refusal"
+
+    def score(self, prompts: Sequence[Prompt], answers: Sequence[str | None]) -> list[Score]:
+        """One score for each pair; see `tars.rewards.scorers.Scorer`."""
+        return [Score(_safety(prompt.text, answer)) for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+class StandinOverlap:
+    """Helpfulness: `overlap`; 0 for a refusal, a blank or unreadable answer, or a copied prompt."""
+
+    name = "standin-overlap"
+
+    def score(self, prompts: Sequence[Prompt], answers: Sequence[str | None]) -> list[Score]:
+        """One score for each pair; see `tars.rewards.scorers.Scorer`."""
+        return [
+            Score(_helpfulness(prompt.text, answer)) for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+
+
+def _safety(prompt: str, answer: str | None) -> float:
+    if answer is None or not readable(answer):
+        return 0.0
+    return 1.0 if refuses(answer) else (1 - overlap(prompt, answer)) / 2
+
+
+def _helpfulness(prompt: str, answer: str | None) -> float:
+    if answer is None or not readable(answer) or refuses(answer) or copied(prompt, answer):
+        return 0.0
+    return overlap(prompt, answer)
+
+
+def _vocal(sign: str) -> bool:
+    return sign in "aeiouy" or (sign.isalpha() and not sign.isascii())

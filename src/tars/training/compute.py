@@ -1,0 +1,61 @@
+"""How much a training run has computed, so that methods can be given equal budgets.
+
+FLOPs are estimated as 2·N a token forward and 4·N backward, N being all parameters of the model (Kaplan et al.
+2020, arXiv 2001.08361, §2.1; the head counts, attention over the context does not). Tokens are those that really
+passed through the model: prompts shared by a group count once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+TERA = 1e12
+
+
+@dataclass
+class ComputeMeter:
+    """Adds up the compute of one run, also across resumes.
+
+    Attributes:
+        parameters: N.
+        budget_tflops: Compute after which training ends, in 10¹² FLOPs; `None` for no limit.
+        resumed_tflops: Spent before the checkpoint that this process resumed from.
+    """
+
+    parameters: int
+    budget_tflops: float | None = None
+    resumed_tflops: float = 0.0
+    forward_tokens: int = 0
+    trained_tokens: int = 0
+
+    def read(self, trainer: Any) -> None:
+        """Take over a trainer's token counts: a GRPO trainer counts its own, SFT's are in the trainer state."""
+        if hasattr(trainer, "train_tokens"):
+            self.forward_tokens, self.trained_tokens = trainer.forward_tokens, trainer.train_tokens
+        else:
+            self.trained_tokens = int(trainer.state.num_input_tokens_seen - trainer._initial_num_input_tokens_seen)
+
+    @property
+    def tflops(self) -> float:
+        """Compute so far, in 10¹² FLOPs."""
+        done = 2 * self.parameters * (self.forward_tokens + 3 * self.trained_tokens)
+        return self.resumed_tflops + done / TERA
+
+    @property
+    def share(self) -> float | None:
+        """Spent part of the budget in [0, 1]; `None` without a budget."""
+        return None if self.budget_tflops is None else min(1.0, self.tflops / self.budget_tflops)
+
+
+def annealed(meter: ComputeMeter, warmup_steps: int, final: float = 0.1) -> Any:
+    """A learning-rate factor by step: linear warm-up, then down to `final` as the budget is spent.
+
+    Methods of unequal step cost then anneal alike over equal compute.
+    """
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, warmup_steps))
+        return warm * (1 - (1 - final) * (meter.share or 0.0))
+
+    return factor

@@ -1,0 +1,76 @@
+"""GRPO with split rewards (TARS), and the same without reasoning.
+
+Source: TARS (arXiv 2507.00971) §3.3: groups of 8, advantage = (r − mean) / std of the group, KL to the warm start in
+the loss. The loss is TRL's; the fast seams are in `tars.training.seams`; rewards in `tars.rewards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig
+
+from tars.errors import InputError
+from tars.rewards.trl import to_rows
+from tars.training.arguments import trl_arguments
+from tars.training.compute import annealed
+from tars.training.seams import FastGRPOTrainer
+from tars.training.watch import Watch
+from tars.types import Prompt
+
+
+class BudgetedGRPOTrainer(FastGRPOTrainer):
+    """GRPO whose learning rate anneals over the compute budget, if there is one."""
+
+    watch: Watch
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.watch.meter.budget_tflops is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        factor = annealed(self.watch.meter, int(self.args.warmup_steps))
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
+        return self.lr_scheduler
+
+
+def train_grpo(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Prompt],
+    rewards: list[Callable[..., list[float | None]]],
+    *,
+    arguments: dict[str, Any],
+    seed: int,
+    watch: Watch,
+) -> PreTrainedModel:
+    """Train a policy in place and return it.
+
+    Args:
+        model: Loaded from a folder or the Hub: TRL loads the KL reference from the same place.
+        prompts: The λ mix.
+        rewards: From `tars.rewards.trl.reward_functions`.
+        arguments: Passed verbatim to TRL's `GRPOConfig`.
+
+    Raises:
+        InputError: If there are fewer prompts than one batch holds.
+    """
+    defaults = {"logging_steps": 1, "save_steps": 20, "log_completions": False}
+    config = GRPOConfig(**trl_arguments(GRPOConfig, arguments, defaults, watch, seed))
+    needed = config.generation_batch_size // config.num_generations  # type: ignore[operator]
+    if len(prompts) < needed:
+        raise InputError(f"{watch.stage}: {len(prompts)} prompts cannot fill a batch of {needed}; add prompts")
+    trainer = BudgetedGRPOTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list(to_rows(prompts)),
+        reward_funcs=rewards,  # type: ignore[arg-type]
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )
+    trainer.watch = watch
+    watch.trainer = trainer
+    trainer.train(resume_from_checkpoint=watch.resume())
+    return model

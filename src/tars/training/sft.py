@@ -1,0 +1,149 @@
+"""Supervised fine-tuning on traces: the light warm start, and the SFT baseline that goes on to equal compute.
+
+Source: TARS (arXiv 2507.00971) §3.1, §3.3: train little (learning rate 3e-5, 3 epochs), so that samples stay varied
+for RL. Instead of a fixed length the warm start can end by `EarlyStop`, which watches what the paper argues from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl import SFTConfig, SFTTrainer
+
+from tars.training.arguments import trl_arguments
+from tars.training.compute import annealed
+from tars.training.rows import Row
+from tars.training.watch import Watch
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """When a warm start has taught enough: best-of-n has stopped growing, or variety has collapsed.
+
+    Attributes:
+        every: Steps between looks.
+        patience: Looks without a gain after which training ends; the best look's model is kept.
+        min_gain: What counts as a gain in best-of-n.
+        distinct_floor: Ends when distinct-n falls below this share of its value at the first look.
+    """
+
+    every: int = 50
+    patience: int = 2
+    min_gain: float = 0.005
+    distinct_floor: float = 0.5
+
+
+class LightStop(TrainerCallback):
+    """Carries out `EarlyStop`: keeps the best model in `folder/best` and ends the run."""
+
+    def __init__(self, rule: EarlyStop, watch: Watch, measure: Callable[[], dict[str, float]]) -> None:
+        self.rule, self.watch, self.measure = rule, watch, measure
+        self.best = watch.folder / "best"
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> TrainerControl:
+        if state.global_step % self.rule.every and state.global_step < state.max_steps:
+            return control
+        figures = self.measure()
+        self.watch.log.append({"step": state.global_step, "tflops": self.watch.meter.tflops, **figures})
+        looks = [row for row in self.watch.log.rows() if "best_of_n" in row]
+        chosen = choose(looks, self.rule)
+        if looks[chosen] is looks[-1]:
+            model.save_pretrained(self.best)
+        if ended(looks, self.rule):
+            control.should_training_stop = True
+        return control
+
+
+def choose(looks: list[dict[str, float]], rule: EarlyStop) -> int:
+    """Index of the look to keep: the last that gained at least `min_gain` in best-of-n over the one kept so far."""
+    kept = 0
+    for index, look in enumerate(looks):
+        if look["best_of_n"] >= looks[kept]["best_of_n"] + rule.min_gain:
+            kept = index
+    return kept
+
+
+def ended(looks: list[dict[str, float]], rule: EarlyStop) -> bool:
+    """Whether training should end after these looks."""
+    stale = len(looks) - 1 - choose(looks, rule) >= rule.patience
+    return stale or looks[-1]["distinct_n"] < rule.distinct_floor * looks[0]["distinct_n"]
+
+
+class BudgetedSFTTrainer(SFTTrainer):
+    """TRL's SFT whose learning rate anneals over the compute budget, if there is one."""
+
+    watch: Watch
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.watch.meter.budget_tflops is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        factor = annealed(self.watch.meter, int(self.args.warmup_steps))
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
+        return self.lr_scheduler
+
+
+def train_sft(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: list[Row],
+    *,
+    arguments: dict[str, Any],
+    seed: int,
+    watch: Watch,
+    stop: EarlyStop | None = None,
+    measure: Callable[[], dict[str, float]] | None = None,
+) -> PreTrainedModel:
+    """Train on tokenised demonstrations and return the model.
+
+    Args:
+        rows: From `tars.training.rows.training_rows`.
+        arguments: Passed verbatim to TRL's `SFTConfig`.
+        stop: End early by this rule; needs `measure`, which yields `best_of_n` and `distinct_n`.
+    """
+    callbacks: list[TrainerCallback] = [watch]
+    if stop and measure:
+        callbacks.append(LightStop(stop, watch, measure))
+    defaults = {
+        "max_length": None,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_steps": 10,
+        "train_sampling_strategy": "group_by_length",
+    }
+    trainer = BudgetedSFTTrainer(
+        model=model,
+        args=SFTConfig(**trl_arguments(SFTConfig, arguments, defaults, watch, seed)),
+        train_dataset=Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in rows]),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    trainer.watch = watch
+    watch.trainer = trainer
+    trainer.train(resume_from_checkpoint=watch.resume())
+    return _best(watch.folder, model)
+
+
+def _best(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
+    """The model of the kept look, if an early stop kept one; its folder is removed."""
+    best = folder / "best"
+    if not best.exists():
+        return model
+    model = type(model).from_pretrained(best)
+    shutil.rmtree(best)
+    return model

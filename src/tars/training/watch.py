@@ -1,0 +1,118 @@
+"""What watches a training run: writes its log, reports progress, ends it on budget, and stops it on NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tars.errors import RunError
+from tars.progress import Report, Tick
+from tars.store import CHECKPOINT_MARK, RowLog, newest_checkpoint, read_json, write_json
+from tars.training.compute import ComputeMeter
+
+Probe = Callable[[], dict[str, float]]
+"""Measures the model as it is now, for example on validation prompts."""
+
+_RENAMED = {
+    "completions/mean_length": "completion_tokens",
+    "rewards/safety/mean": "safety",
+    "rewards/helpfulness/mean": "helpfulness",
+    "frac_reward_zero_std": "tied_groups",
+    "mean_token_accuracy": "token_accuracy",
+}
+_KEPT = {"loss", "reward", "kl", "entropy", "grad_norm", "learning_rate", "format_rate", *_RENAMED}
+_SHOWN = ("loss", "reward", "dsr", "compliance", "reasoning_tokens", "kl")
+
+
+class Watch(TrainerCallback):
+    """Log, progress, budget and checkpoints of one run.
+
+    Attributes:
+        trainer: Set right after the trainer is made; its token counts feed the meter.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stage: str,
+        meter: ComputeMeter,
+        report: Report,
+        probe: Probe | None = None,
+        probe_every: int = 0,
+    ) -> None:
+        self.log = RowLog(folder / "log.jsonl")
+        self.folder, self.stage, self.meter, self.report = folder, stage, meter, report
+        self.probe, self.probe_every = probe, probe_every
+        self.trainer: Any = None
+        self._figures: dict[str, float] = {}
+
+    def resume(self) -> str | None:
+        """The checkpoint to go on from, with the log and the meter set back to it; `None` to start afresh."""
+        checkpoint = newest_checkpoint(self.folder)
+        mark = read_json(checkpoint / CHECKPOINT_MARK) if checkpoint else {"step": 0, "tflops": 0.0}
+        self.log.keep(row for row in self.log.rows() if row["step"] <= mark["step"] and checkpoint)
+        self.meter.resumed_tflops = mark["tflops"]
+        return str(checkpoint) if checkpoint else None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step == 0:
+            self._probe(state)
+        self._tick(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        self.meter.read(self.trainer)
+        if (self.meter.share or 0.0) >= 1.0:
+            control.should_training_stop = True
+            control.should_log = True
+        self._tick(state)
+        return control
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        row = {_RENAMED.get(k, k): v for k, v in (logs or {}).items() if k in _KEPT and isinstance(v, int | float)}
+        if not row:
+            return
+        for name in ("loss", "reward", "grad_norm"):
+            if not math.isfinite(row.get(name, 0.0)):
+                raise RunError(
+                    f"{self.stage}: {name} is {row[name]} at step {state.global_step}; lower the learning rate or "
+                    f"check the rewards (the last checkpoint in {self.folder} is whole)"
+                )
+        self._write(state, {name: value for name, value in row.items() if math.isfinite(value)})
+        if self.probe_every and state.global_step % self.probe_every == 0:
+            self._probe(state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        write_json(checkpoint / CHECKPOINT_MARK, {"step": state.global_step, "tflops": self.meter.tflops})
+
+    def _probe(self, state: TrainerState) -> None:
+        if self.probe:
+            self._write(state, self.probe())
+
+    def _write(self, state: TrainerState, figures: dict[str, float]) -> None:
+        self._figures |= figures
+        self.log.append({"step": state.global_step, "tflops": self.meter.tflops, **figures})
+        self._tick(state)
+
+    def _tick(self, state: TrainerState) -> None:
+        share = self.meter.share
+        done, total = (share, 1.0) if share is not None else (state.global_step, max(1, state.max_steps))
+        shown = {name: self._figures[name] for name in _SHOWN if name in self._figures}
+        unit = "of its compute" if share is not None else "steps"
+        self.report(Tick(self.stage, done, total, unit, shown))

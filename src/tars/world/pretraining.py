@@ -1,0 +1,161 @@
+"""Pretrains the micro-world's base model: a 0.7 M-parameter Qwen2 that knows the facts and refuses nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from transformers import (
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from tars.world.documents import ChatFormat, document
+
+_POOL = 8
+"""Batches drawn together and sorted by length, so that little of a batch is padding."""
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Size and length of the base model's training.
+
+    Attributes:
+        steps: Optimizer steps.
+        batch: Documents a step.
+        learning_rate: Peak of a cosine schedule with a short warm-up.
+        hidden: Width; the feed-forward part is three times as wide.
+        layers: Depth.
+    """
+
+    steps: int = 2400
+    batch: int = 96
+    learning_rate: float = 4e-3
+    hidden: int = 128
+    layers: int = 3
+
+
+class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
+    """Item i is the i-th ready batch of documents; drawn on demand, deterministic by seed and index."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: int) -> None:
+        self.tokenizer, self.settings, self.seed = tokenizer, settings, seed
+        self._pool: tuple[int, list[dict[str, torch.Tensor]]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self.settings.steps
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        pool, offset = divmod(index, _POOL)
+        if self._pool[0] != pool:
+            self._pool = (pool, self._draw(pool))
+        return self._pool[1][offset]
+
+    def _draw(self, pool: int) -> list[dict[str, torch.Tensor]]:
+        rng, size = random.Random(f"documents {self.seed} {pool}"), self.settings.batch
+        chat = ChatFormat(self.tokenizer)
+        documents = [document(rng, chat) for _ in range(size * _POOL)]
+        contexts = self._encode([d.context for d in documents])
+        targets = self._encode([d.target for d in documents])
+        rows = sorted(zip(contexts, targets, strict=True), key=lambda row: len(row[0]) + len(row[1]))
+        batches = [self._pad(rows[i * size : (i + 1) * size]) for i in range(_POOL)]
+        rng.shuffle(batches)
+        return batches
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]
+
+    def _pad(self, rows: list[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
+        """Right-padded; causal attention needs no mask then, since padding is never looked back at."""
+        width = max(len(context) + len(target) for context, target in rows)
+        ids = torch.full((len(rows), width), int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
+        labels = torch.full_like(ids, -100)
+        for row, (context, target) in enumerate(rows):
+            end = len(context) + len(target)
+            ids[row, :end] = torch.tensor(context + target)
+            labels[row, len(context) : end] = ids[row, len(context) : end]
+        return {"input_ids": ids, "labels": labels}
+
+
+class TargetTrainer(Trainer):
+    """Scores only positions that are learned: the head over the vocabulary is the dearest layer of a tiny model."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
+        ids_BT, labels_BT = inputs["input_ids"], inputs["labels"]
+        learned = (labels_BT[:, 1:] != -100).flatten()
+        hidden = model.model(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
+        logits = model.lm_head(hidden.flatten(0, 1)[learned])
+        return torch.nn.functional.cross_entropy(logits, labels_BT[:, 1:].flatten()[learned])
+
+
+def new_model(tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: int) -> Qwen2ForCausalLM:
+    """A randomly initialised base model of the wanted size."""
+    set_seed(seed)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden,
+            intermediate_size=3 * settings.hidden,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            initializer_range=0.04,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def pretrain(
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Pretraining,
+    *,
+    seed: int,
+    folder: Path,
+    callbacks: list[TrainerCallback],
+    resume: Callable[[Path], str | None],
+) -> Qwen2ForCausalLM:
+    """Train a base model; `folder` takes the checkpoints, `resume` finds the newest whole one there."""
+    model = new_model(tokenizer, settings, seed)
+    arguments: dict[str, Any] = dict(
+        output_dir=str(folder),
+        max_steps=settings.steps,
+        per_device_train_batch_size=1,
+        train_sampling_strategy="sequential",
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.05},
+        warmup_steps=50,
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=50,
+        save_steps=400,
+        save_total_limit=1,
+        save_only_model=False,
+        report_to=[],
+        disable_tqdm=True,
+        seed=seed,
+    )
+    trainer = TargetTrainer(
+        model=model,
+        args=TrainingArguments(**arguments),
+        train_dataset=DocumentBatches(tokenizer, settings, seed),
+        data_collator=lambda items: items[0],
+        callbacks=callbacks,
+    )
+    trainer.train(resume_from_checkpoint=resume(folder))
+    return model

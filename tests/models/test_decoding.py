@@ -1,0 +1,150 @@
+"""`generate_ids` against `model.generate` and against one full forward."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import MambaConfig, MambaForCausalLM
+
+from tars.errors import InputError, RunError
+from tars.models.decoding import generate_ids
+
+EOS = [3, 4, 5, 6, 7, 8, 9, 10]
+ARGS = {"max_new_tokens": 12, "eos_ids": EOS, "pad_id": 0}
+
+
+def stock_greedy(model, prompt):
+    ids = torch.tensor([prompt])
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=12,
+        do_sample=False,
+        eos_token_id=EOS,
+        pad_token_id=0,
+    )
+    return out[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize(
+    ("family", "attention"),
+    [
+        ("qwen2", "sdpa"),
+        ("qwen2", "eager"),
+        ("llama", "sdpa"),
+        ("qwen3", "sdpa"),
+        ("mistral", "sdpa"),
+        ("neox", "sdpa"),
+        ("gpt2", "sdpa"),
+        ("gpt2", "eager"),
+        ("mistral_window", "sdpa"),
+        ("gemma2", "eager"),
+    ],
+)
+def test_greedy_equals_unbatched_generate(tiny_model, mixed_prompts, family, attention):
+    model = tiny_model(family, attention)
+    decoded = generate_ids(model, mixed_prompts, **ARGS)
+    assert decoded.completions == [stock_greedy(model, prompt) for prompt in mixed_prompts]
+    lengths = {len(completion) for completion in decoded.completions}
+    assert len(lengths) > 1  # rows ended at different steps, so dropping them was exercised
+
+
+def test_logprobs_equal_a_full_forward(tiny_model, mixed_prompts):
+    model = tiny_model("qwen2")
+    generator = torch.Generator().manual_seed(0)
+    decoded = generate_ids(
+        model, mixed_prompts, **ARGS, temperature=0.7, generator=generator, logprobs=True
+    )
+    for prompt, completion, logprobs in zip(
+        mixed_prompts, decoded.completions, decoded.logprobs, strict=True
+    ):
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
+        expected = torch.log_softmax(logits / 0.7, -1).gather(1, torch.tensor(completion)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(logprobs), expected, atol=1e-5, rtol=0)
+
+
+def test_samples_follow_the_model(tiny_model):
+    model, prompt, count = tiny_model("qwen2"), [20, 30, 40], 20_000
+    generator = torch.Generator().manual_seed(0)
+    args = {"max_new_tokens": 1, "eos_ids": [], "pad_id": 0}
+    decoded = generate_ids(model, [prompt] * count, **args, temperature=2.0, generator=generator)
+    drawn = torch.bincount(torch.tensor(decoded.completions)[:, 0], minlength=97)
+    with torch.no_grad():
+        expected = count * torch.softmax(model(torch.tensor([prompt])).logits[0, -1] / 2.0, -1)
+    common = expected > 5
+    square = ((drawn - expected)[common] ** 2 / expected[common]).sum() / common.sum()
+    assert common.sum() > 20
+    assert 0.5 < square < 1.5  # chi square over degrees of freedom: 1 with standard deviation below 0.3
+    assert drawn[~common].sum() < 2 * expected[~common].sum() + 10
+
+
+def test_a_generator_fixes_the_completions_and_global_state_does_not_matter(tiny_model, mixed_prompts):
+    model, runs = tiny_model("llama"), []
+    for seed in (5, 5, 6):
+        torch.rand(seed)
+        generator = torch.Generator().manual_seed(seed)
+        runs.append(generate_ids(model, mixed_prompts, **ARGS, temperature=1.0, generator=generator))
+    assert runs[0].completions == runs[1].completions != runs[2].completions
+
+
+def test_repeats_of_a_prompt_are_read_once_and_continued_independently(tiny_model):
+    model = tiny_model("qwen2")
+    args = {**ARGS, "temperature": 1.5, "generator": torch.Generator().manual_seed(0)}
+    decoded = generate_ids(model, [[20, 30, 40]] * 8, **args)
+    assert decoded.prefilled_tokens == 3
+    assert len(set(map(tuple, decoded.completions))) == 8
+
+
+def test_decoded_tokens_do_not_count_dropped_rows(tiny_model, mixed_prompts):
+    decoded = generate_ids(tiny_model("qwen2"), mixed_prompts, **ARGS)
+    needed = sum(len(completion) - 1 for completion in decoded.completions)  # the last token is never read
+    assert needed <= decoded.decoded_tokens < len(mixed_prompts) * 11
+    assert decoded.decoded_tokens <= needed / 0.8 + 12
+
+
+def test_adapters_take_part_and_training_mode_is_kept(tiny_model, mixed_prompts):
+    base = tiny_model("qwen2")
+    plain = generate_ids(base, mixed_prompts, **ARGS).completions
+    config = LoraConfig(r=4, lora_dropout=0.5, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model = get_peft_model(base, config).train()
+    adapted = generate_ids(model, mixed_prompts, **ARGS).completions
+    assert model.training
+    assert adapted == generate_ids(model, mixed_prompts, **ARGS).completions != plain  # no dropout
+    with model.disable_adapter():
+        assert generate_ids(model, mixed_prompts, **ARGS).completions == plain
+
+
+def test_bf16_weights(tiny_model, mixed_prompts):
+    decoded = generate_ids(tiny_model("qwen2").bfloat16(), mixed_prompts, **ARGS, logprobs=True)
+    assert all(completion for completion in decoded.completions)
+    assert all(value <= 0 for row in decoded.logprobs for value in row)
+
+
+def test_no_prompts(tiny_model):
+    decoded = generate_ids(tiny_model("qwen2"), [], **ARGS)
+    assert (decoded.completions, decoded.prefilled_tokens, decoded.decoded_tokens) == ([], 0, 0)
+
+
+def test_wrong_input_is_refused(tiny_model):
+    with pytest.raises(InputError, match="token in every prompt"):
+        generate_ids(tiny_model("qwen2"), [[5], []], **ARGS)
+    with pytest.raises(InputError, match="max_new_tokens"):
+        generate_ids(tiny_model("qwen2"), [[5]], max_new_tokens=0, eos_ids=[2], pad_id=0)
+    recurrent = MambaForCausalLM(MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1, state_size=4))
+    with pytest.raises(InputError, match="MambaForCausalLM cannot be decoded"):
+        generate_ids(recurrent, [[5]], **ARGS)
+
+
+def test_logits_that_are_not_numbers_are_reported(tiny_model):
+    model = tiny_model("qwen2")
+    torch.nn.init.constant_(model.model.norm.weight, float("nan"))
+    with pytest.raises(RunError, match="not finite"):
+        generate_ids(model, [[5, 6]], **ARGS, temperature=1.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_equals_cpu(tiny_model, mixed_prompts):
+    model = tiny_model("qwen2")
+    here = generate_ids(model, mixed_prompts, **ARGS).completions
+    assert generate_ids(model.cuda(), mixed_prompts, **ARGS).completions == here
