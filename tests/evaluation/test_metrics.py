@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tars.evaluation.metrics import (
-    Mean,
     Rate,
     clustered_mean,
     clustered_rate,
@@ -75,8 +74,8 @@ def test_mean_by_cluster_by_hand():
     # a = 1 3, b = 5 7: mean 4, residual sums -4 and 4, V = 2 * 32 / 16 = 4, half = t(0.975, 1) * 2 = 25.4124
     mean = clustered_mean([1.0, 3.0, 5.0, 7.0], list("aabb"))
     assert (mean.value, mean.lo) == (4.0, pytest.approx(4 - 25.4124, abs=1e-3))
-    assert clustered_mean([1.0, 3.0, None], list("aab")) == Mean(2.0, 2, None, None)
-    assert clustered_mean([None], ["a"]) == Mean(None, 0, None, None)
+    assert clustered_mean([1.0, 3.0, None], list("aab")) == Rate(2.0, 2, None, None)
+    assert clustered_mean([None], ["a"]) == Rate(None, 0, None, None)
 
 
 def test_seed_interval_by_hand():

@@ -44,7 +44,9 @@ FAMILIES = {
     "neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SIZE)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, eos_token_id=2)),
     "mistral_window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=4)),
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED, head_dim=8, sliding_window=6, tie_word_embeddings=False)),
+    "gemma2": lambda: Gemma2ForCausalLM(
+        Gemma2Config(**GROUPED, head_dim=8, sliding_window=6, tie_word_embeddings=False)
+    ),
 }
 
 

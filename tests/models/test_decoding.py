@@ -51,12 +51,8 @@ def test_greedy_equals_unbatched_generate(tiny_model, mixed_prompts, family, att
 def test_logprobs_equal_a_full_forward(tiny_model, mixed_prompts):
     model = tiny_model("qwen2")
     generator = torch.Generator().manual_seed(0)
-    decoded = generate_ids(
-        model, mixed_prompts, **ARGS, temperature=0.7, generator=generator, logprobs=True
-    )
-    for prompt, completion, logprobs in zip(
-        mixed_prompts, decoded.completions, decoded.logprobs, strict=True
-    ):
+    decoded = generate_ids(model, mixed_prompts, **ARGS, temperature=0.7, generator=generator, logprobs=True)
+    for prompt, completion, logprobs in zip(mixed_prompts, decoded.completions, decoded.logprobs, strict=True):
         with torch.no_grad():
             logits = model(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
         expected = torch.log_softmax(logits / 0.7, -1).gather(1, torch.tensor(completion)[:, None])[:, 0]

@@ -52,9 +52,7 @@ def completions(mixed_prompts):
         ("gpt2", "eager"),
     ],
 )
-def test_values_and_gradients_equal_the_definition(
-    tiny_model, mixed_prompts, completions, family, attention
-):
+def test_values_and_gradients_equal_the_definition(tiny_model, mixed_prompts, completions, family, attention):
     model = tiny_model(family, attention)
     ours = list_logprobs(model, mixed_prompts, completions, temperature=0.6)
     theirs = expected_logprobs(model, mixed_prompts, completions, 0.6)
@@ -124,6 +122,16 @@ def test_adapters_take_part(tiny_model, mixed_prompts, completions):
     torch.testing.assert_close(torch.cat(ours), torch.cat(theirs), atol=1e-5, rtol=0)
     ours, theirs = gradient(model, weighted(ours)), gradient(model, weighted(theirs))
     assert (ours - theirs).norm() <= 2e-5 * theirs.norm()
+
+
+@pytest.mark.parametrize(("family", "attention"), [("mistral_window", "sdpa"), ("gemma2", "eager")])
+def test_models_without_a_fast_path_are_scored_by_their_own_forward(tiny_model, family, attention):
+    model = tiny_model(family, attention)
+    prompts, completions = [[7, 8, 9], [20]], [[11, 12, 13, 14], []]
+    ours = list_logprobs(model, prompts, completions, temperature=0.5)
+    theirs = expected_logprobs(model, prompts, completions, 0.5)
+    assert [len(row) for row in ours] == [4, 0]
+    torch.testing.assert_close(ours[0], theirs[0], atol=1e-5, rtol=0)
 
 
 def test_a_prompt_is_computed_once_for_its_group():

@@ -60,9 +60,7 @@ def test_mixture_of_experts_is_refused_only_with_its_auxiliary_loss():
             "not a decoder-only causal language model",
         ),
         (
-            lambda: MambaForCausalLM(
-                MambaConfig(vocab_size=32, hidden_size=16, num_hidden_layers=1, state_size=4)
-            ),
+            lambda: MambaForCausalLM(MambaConfig(vocab_size=32, hidden_size=16, num_hidden_layers=1, state_size=4)),
             "cache",
         ),
         (lambda: BloomForCausalLM(BloomConfig(vocab_size=32, hidden_size=16, n_layer=1, n_head=2)), "position_ids"),

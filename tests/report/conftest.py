@@ -93,7 +93,16 @@ def completions_of(count=2):
     return rows
 
 
-def write_run(path, *, methods=tuple(SKILL), lams=(0.1, 0.9), seeds=(0, 1), world=True, count=2, parts=True):
+def write_run(
+    path,
+    *,
+    methods=("base", "warm", "rl", "tars"),
+    lams=(0.5,),
+    seeds=(0, 1),
+    world=True,
+    count=2,
+    parts=True,
+):
     """Write the folder; `parts=False` leaves only `summary.json`."""
     path.mkdir(parents=True)
     arms = [(m, lam, s) for m in methods for lam in (lams if m in TRAINED else (None,)) for s in seeds]
@@ -101,7 +110,9 @@ def write_run(path, *, methods=tuple(SKILL), lams=(0.1, 0.9), seeds=(0, 1), worl
     (path / "summary.json").write_text(json.dumps({"schema": 1, "results": rows}))
     if not parts:
         return path
-    data = "world: {objects: 24}\n" if world else "data: {source: hub}\n"
+    source = "world" if world else "xstest"
+    data = f"data: {{prompts: {{source: world}}, test: [{{source: {source}}}]}}\n"
+    data += "train: {tars: {start: warm}, sft: {start: base}}\n"
     note = "note: All values are made up for a test.\n"
     (path / "recipe.yaml").write_text(f"name: invented demo\n{note}{data}")
     (path / "environment.json").write_text(json.dumps({"python": "3.11", "hardware": "invented"}))

@@ -1,7 +1,6 @@
 """Tiny trainers on tiny models, for the tests of the seams and their bench."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,9 +56,7 @@ FAMILIES = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, **NO_DROPOUT, bos_token_id=1, eos_token_id=2)),
     "mistral_window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=4)),
     "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED, head_dim=8)),
-    "mixtral": lambda: MixtralForCausalLM(
-        MixtralConfig(**GROUPED, num_local_experts=2, router_aux_loss_coef=0.01)
-    ),
+    "mixtral": lambda: MixtralForCausalLM(MixtralConfig(**GROUPED, num_local_experts=2, router_aux_loss_coef=0.01)),
 }
 PROMPTS = ["w10 w11 w12 w13 w14", "w20", "w30 w31", "w40 w41 w42 w43 w44 w45 w46 w47"]
 EQUALLY_LONG = ["w10 w11 w12", "w20 w21 w22", "w30 w31 w32", "w40 w41 w42"]
@@ -68,10 +65,10 @@ EQUALLY_LONG = ["w10 w11 w12", "w20 w21 w22", "w30 w31 w32", "w40 w41 w42"]
 @pytest.fixture(scope="session")
 def word_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word: `w7` is 7."""
-    words = {"<pad>": 0, "<bos>": 1, **{f"w{i}": i for i in range(2, WORDS)}}
+    words = {"<pad>": 0, "<bos>": 1, "<end>": 2, **{f"w{i}": i for i in range(3, WORDS)}}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="w2")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>")
 
 
 @pytest.fixture
@@ -103,6 +100,7 @@ def make_trainer(word_tokenizer, tmp_path) -> Callable[..., Any]:
             "num_generations": 4,
             "max_completion_length": 9,
             "max_steps": 1,
+            "shuffle_dataset": False,
             "beta": 0.1,
             "bf16": False,
             "gradient_checkpointing": False,
@@ -132,13 +130,3 @@ def make_trainer(word_tokenizer, tmp_path) -> Callable[..., Any]:
 def prompt_rows() -> Callable[..., list[dict[str, str]]]:
     """A factory: prompts -> the rows of one generation batch, each prompt four times."""
     return lambda prompts=PROMPTS: [{"prompt": prompt} for prompt in prompts for _ in range(4)]
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep TRL from calling home during tests."""
-    import os
-
-    os.environ.setdefault("TRL_DISABLE_TELEMETRY", "1")
-
-
-__all__ = ["Path"]

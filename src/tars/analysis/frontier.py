@@ -81,9 +81,7 @@ def best(points: Sequence[Point]) -> list[Point]:
     return list(found.values())
 
 
-def difference(
-    rows: Iterable[Row], a: str, b: str, split: str | None = None, attack: str = "none"
-) -> list[Difference]:
+def difference(rows: Iterable[Row], a: str, b: str, split: str | None = None, attack: str = "none") -> list[Difference]:
     """Method `a` minus method `b` at each λ and decoding that both have; a `b` without λ stands for any λ."""
     keyed = by_key(select(rows, split, attack))
     pairs = dict.fromkeys((key[0], key[1]) for key in keyed if key[0].method == a)

@@ -8,7 +8,7 @@ synthetic, and `None` elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tars.analysis.spread import Arm, Key, Row, Spread, by_key, select, spread
@@ -40,28 +40,35 @@ def warm_start_of(method: str, methods: Iterable[str]) -> str | None:
     return None if method.startswith("warm") else found
 
 
-def length_changes(rows: Iterable[Row], split: str | None = None, attack: str = "none") -> list[LengthChange]:
-    """One entry for each arm, decoding and group with reasoning tokens; shortest sufficient chain first."""
+def length_changes(
+    rows: Iterable[Row],
+    starts: Mapping[str, str] | None = None,
+    split: str | None = None,
+    attack: str = "none",
+) -> list[LengthChange]:
+    """One entry for each arm, decoding and group with reasoning tokens; shortest sufficient chain first.
+
+    `starts` names the warm start of a method; for one that it does not have, see `warm_start_of`.
+    """
     keyed = by_key(select(rows, split, attack))
-    methods = {key[0].method for key in keyed}
+    methods = dict.fromkeys(key[0].method for key in keyed)
+    warm = {method: (starts or {}).get(method) or warm_start_of(method, methods) for method in methods}
     wanted = [key for key in keyed if key[2] == "reasoning_tokens"]
     return sorted(
-        (change for key in wanted if (change := _change(keyed, key, methods)).after.value is not None),
+        (change for key in wanted if (change := _change(keyed, key, warm)).after.value is not None),
         key=lambda c: (c.group in (*KINDS, "all"), c.sufficient or 0.0, c.group),
     )
 
 
-def of_arm(
-    changes: Sequence[LengthChange], arm: Arm, decoding: str, *, kinds: bool = False
-) -> list[LengthChange]:
-    """One arm's categories, or with `kinds` its harmful, ambiguous, harmless and `all` groups instead."""
-    ours = [c for c in changes if c.arm == arm and c.decoding == decoding]
-    return [c for c in ours if (c.group in (*KINDS, "all")) == kinds]
+def of_arm(changes: Sequence[LengthChange], arm: Arm, decoding: str) -> list[LengthChange]:
+    """One arm's categories; its kinds if there are no other categories."""
+    ours = [c for c in changes if c.arm == arm and c.decoding == decoding and c.group != "all"]
+    return [c for c in ours if c.group not in KINDS] or ours
 
 
-def _change(keyed: dict[Key, list[Row]], key: Key, methods: set[str]) -> LengthChange:
+def _change(keyed: dict[Key, list[Row]], key: Key, starts: Mapping[str, str | None]) -> LengthChange:
     arm, decoding, _, group = key
-    name = warm_start_of(arm.method, methods)
+    name = starts[arm.method]
     warm = None
     if name is not None:
         warm = next((w for w in (Arm(name, arm.lam), Arm(name)) if (w, *key[1:]) in keyed), None)

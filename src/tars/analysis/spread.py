@@ -14,9 +14,7 @@ from tars.evaluation.metrics import seed_interval
 
 Row = Mapping[str, Any]
 
-SHARES = frozenset(
-    {"dsr", "compliance", "refusal", "format_rate", "truncated_rate", "coverage", "short_share"}
-)
+SHARES = frozenset({"dsr", "compliance", "refusal", "format_rate", "truncated_rate", "coverage", "short_share"})
 """Metrics in [0, 1]; an interval over few seeds that leaves the range is cut there."""
 
 

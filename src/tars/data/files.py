@@ -98,9 +98,7 @@ def read_table(request: SourceRequest, *, columns: Sequence[str], remedy: str) -
     table = Table(path, tuple(dict.fromkeys(column for row in rows for column in row)), rows)
     missing = [column for column in columns if not table.has(column)]
     if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)} (there are: {', '.join(table.columns)}); {remedy}"
-        )
+        raise InputError(f"{path}: no column {', '.join(missing)} (there are: {', '.join(table.columns)}); {remedy}")
     return table
 
 

@@ -35,9 +35,7 @@ def download(path: str) -> str:
     if found is None:
         raise InputError(f"{path}: not a Hub file; write hf://datasets/owner/name[@revision]/file")
     try:
-        return hf_hub_download(
-            found["repo"], found["file"], repo_type="dataset", revision=_revision(found["revision"])
-        )
+        return hf_hub_download(found["repo"], found["file"], repo_type="dataset", revision=_revision(found["revision"]))
     except _errors() as error:
         raise _unavailable(path, error) from error
 

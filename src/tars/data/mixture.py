@@ -22,8 +22,7 @@ Counts = dict[str, dict[Kind, int]]
 
 
 def quotas(count: int, harmful_fraction: float, ambiguous_share: float) -> dict[Kind, int]:
-    """How many prompts of each kind: `round(λ·count)` harmful, `round(share·rest)` ambiguous, the rest
-    harmless.
+    """Prompts of each kind: `round(λ·count)` harmful, `round(share·rest)` ambiguous, the others harmless.
 
     `round` is Python's: halves go to the even neighbour.
     """
@@ -40,8 +39,7 @@ def mix(
     ambiguous_share: float | None = None,
     seed: int = 0,
 ) -> list[Prompt]:
-    """A shuffled sample without replacement with the wanted shares; the same seed and pool give the same
-    sample.
+    """A shuffled sample without replacement, of exact shares, determined by seed and pool.
 
     Args:
         pool: Prompts to draw from.
@@ -93,8 +91,7 @@ def drop_duplicates(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Promp
 def drop_long(
     prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """The prompts kept, and those dropped for being longer than `max_tokens` with the chat template around
-    them.
+    """The prompts kept, and those longer than `max_tokens` with the chat template around them.
 
     TARS allows 512; the length counts the system message and the opening of the assistant's turn.
     """

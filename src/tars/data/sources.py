@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 
-from tars.data import benchmarks, own, star1, tars_rl
+from tars.data import benchmarks, own, star1, tars_rl, world
 from tars.data.base import Source, SourceRequest
 from tars.errors import InputError
 from tars.types import Prompt, Split, Trace
@@ -47,6 +47,15 @@ SOURCES: dict[str, Source] = {
             None,
             "313 harmful prompts",
             prompts=benchmarks.strongreject,
+        ),
+        Source(
+            world.NAME,
+            "made on the spot",
+            "MIT",
+            None,
+            "synthetic prompts and demonstrations of the micro-world",
+            prompts=world.prompts,
+            traces=world.traces,
         ),
         Source(
             "prompts",

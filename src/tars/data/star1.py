@@ -1,8 +1,7 @@
 """STAR-1: 1000 policy-grounded DeepSeek-R1 traces on harmful prompts.
 
-Source: STAR-1 (arXiv 2504.01903), github.com/UCSC-VLAA/STAR-1 `data/STAR-1.json`, on the Hub
-    `UCSC-VLAA/STAR-1`.
-Columns: id, question, response = `<think>…</think>` + answer, category (list), source, score. It stands in
+Source: STAR-1 (arXiv 2504.01903), github.com/UCSC-VLAA/STAR-1 `data/STAR-1.json`; `UCSC-VLAA/STAR-1` on the
+Hub. Columns: id, question, response = `<think>…</think>` + answer, category (list), source, score. It stands in
 for TARS's warm-start traces, which are not released.
 """
 
@@ -22,8 +21,7 @@ ORIGIN = f"https://github.com/UCSC-VLAA/STAR-1/blob/{REVISION}/data/STAR-1.json"
 def traces(request: SourceRequest) -> list[Trace]:
     """STAR-1's demonstrations; category joins the published ones with `; `.
 
-    A trace with empty reasoning is dropped and counted in the log (TARS §3.1: it would teach to skip
-    reasoning).
+    A trace with empty reasoning is dropped, and counted in the log (TARS §3.1).
 
     Raises:
         InputError: Not such a file, or a response that is not one closed thought with an answer after it.

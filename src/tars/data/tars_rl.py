@@ -5,8 +5,8 @@ appendix B.2. Columns: data_source, prompt = [{role, content}], ability, reward_
 
 UltraFeedback and OR-Bench rows share the ability `refusal` and differ only by their place: the script appends
 as many UltraFeedback rows as OR-Bench rows, in this order. So the first half of the refusal rows is harmless
-and the second ambiguous. Duplicates (3 to 6 in the files with λ >= 0.5) stay: `tars.data.mixture` removes
-them.
+and the second ambiguous. Duplicates (3 to 6 in the files with λ >= 0.5) stay:
+`tars.data.mixture.drop_duplicates` removes them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ ORIGIN = f"https://github.com/danielkty/tars/tree/{REVISION}/data"
 def prompts(request: SourceRequest) -> list[Prompt]:
     """TARS's RL prompts; category is the ability, or `ultrafeedback`, `or-bench` for the refusal rows.
 
-    Any split but `train` reads TARS's validation file, 60 StrongREJECT prompts: all harmful, ability =
-    category.
+    Any split but `train` reads TARS's validation file: 60 StrongREJECT prompts, all harmful.
 
     Raises:
         InputError: Not such a file, a prompt that is not one user message, an unknown ability, or an odd

@@ -24,17 +24,7 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Rate:
-    """A share in [0, 1] of `n` judged cases with its 95 % interval; `None` if nothing was judged."""
-
-    value: float | None
-    n: int
-    lo: float | None
-    hi: float | None
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean of `n` known values with its 95 % interval, which is `None` with fewer than two clusters."""
+    """A share, or a mean, of the `n` cases where it is known, with its 95 % interval; `None` if unknown."""
 
     value: float | None
     n: int
@@ -73,22 +63,23 @@ def clustered_rate(outcomes: Sequence[bool | None], clusters: Sequence[str]) -> 
     return Rate(p, n, lo, hi)
 
 
-def clustered_mean(values: Sequence[float | None], clusters: Sequence[str]) -> Mean:
+def clustered_mean(values: Sequence[float | None], clusters: Sequence[str]) -> Rate:
     """The mean with the interval mean ± t(0.975, C - 1) · √V, V the cluster variance of `clustered_rate`.
 
-    `None` (a length that does not exist, as of a missing thought) is left out of n.
+    `None` (a length that does not exist, as of a missing thought) is left out of n; one cluster gives no
+    interval.
 
     Raises:
         ValueError: `values` and `clusters` differ in length.
     """
     sums, n = _residual_sums(values, clusters)
     if n == 0:
-        return Mean(None, 0, None, None)
+        return Rate(None, 0, None, None)
     mean = math.fsum(v for v in values if v is not None) / n
     if len(sums) < 2:
-        return Mean(mean, n, None, None)
+        return Rate(mean, n, None, None)
     half = _t975(len(sums) - 1) * math.sqrt(_cluster_variance(sums, n))
-    return Mean(mean, n, mean - half, mean + half)
+    return Rate(mean, n, mean - half, mean + half)
 
 
 def seed_interval(values: Sequence[float]) -> Interval:

@@ -1,9 +1,9 @@
 """Batched sampling from any Hugging Face causal LM: each distinct prompt is read once, finished rows are dropped.
 
 Why not `model.generate`: it reads every repeat of a prompt, keeps decoding rows that have ended, draws with
-`torch.multinomial` (one random number per row and vocabulary entry, half of a decode step for a small model), and
-takes its randomness from global state, so that a resumed run samples other completions. Greedy output equals
-unbatched `generate` token by token.
+`torch.multinomial` (one random number per row and vocabulary entry, half of a decode step for a small model),
+and takes its randomness from global state, so that a resumed run samples other completions. Greedy output
+equals unbatched `generate` token by token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Decoded:
         logprobs: Natural-log probability of each of these tokens under the distribution it was drawn from
             (temperature 1 when greedy); `None` if not asked for.
         prefilled_tokens: Token forwards done to read prompts, padding included.
-        decoded_tokens: Token forwards done to write completions, rows that had ended but were still carried included.
+        decoded_tokens: Token forwards done to write completions, rows that had ended but were still carried
+            included.
     """
 
     completions: list[list[int]]
@@ -64,8 +65,8 @@ class _Rows:
     def feed(self, token_R: torch.Tensor) -> None:
         """One forward of one token a row."""
         self.width += 1
-        # Where every layer sees all keys, a ready mask spares the model building one in every step; a model with
-        # sliding windows needs one per kind of layer and builds them from the padding mask.
+        # Where every layer sees all keys, a ready mask spares the model building one in every step; a model
+        # with sliding windows needs one per kind of layer and builds them from the padding mask.
         mask = self.valid_RN[:, : self.width]
         plain = all(type(layer) is DynamicLayer for layer in self.cache.layers)
         if plain and self.causal.config.get_text_config()._attn_implementation in MASKED_ATTENTION:
@@ -89,8 +90,8 @@ def generate_ids(
 ) -> Decoded:
     """Write one completion for each prompt; equal prompts are read once and continued independently.
 
-    The model's class forward is called, so that wrappers of the instance's `forward` (autocast, fused heads) do not
-    take part; it runs without gradient, in evaluation mode, in the precision of its weights.
+    The model's class forward is called, so that wrappers of the instance's `forward` (autocast, fused heads)
+    do not take part; it runs without gradient, in evaluation mode, in the precision of its weights.
 
     Args:
         model: A causal LM, also wrapped by PEFT or accelerate; its device and precision are used.
@@ -118,9 +119,7 @@ def generate_ids(
         return _write(rows, prefilled, max_new_tokens, eos_ids, temperature, generator, logprobs)
 
 
-def _read_prompts(
-    causal: Any, prompt_ids: Sequence[Sequence[int]], pad_id: int, budget: int
-) -> tuple[_Rows, int]:
+def _read_prompts(causal: Any, prompt_ids: Sequence[Sequence[int]], pad_id: int, budget: int) -> tuple[_Rows, int]:
     """One forward over the distinct prompts, padded on the left; then one row for each prompt."""
     number: dict[tuple[int, ...], int] = {}
     owner_R = torch.tensor([number.setdefault(tuple(ids), len(number)) for ids in prompt_ids])
@@ -134,9 +133,7 @@ def _read_prompts(
     logits_UV = _logits(causal, ids_UP, valid_UP.long(), position_UP, cache)
     valid_UN = torch.nn.functional.pad(valid_UP, (0, budget), value=True)
     every = torch.arange(len(number), device=device)
-    rows = _Rows(
-        causal, cache, logits_UV, every, position_UP[:, -1] + 1, valid_UN, every >= 0, width
-    )
+    rows = _Rows(causal, cache, logits_UV, every, position_UP[:, -1] + 1, valid_UN, every >= 0, width)
     rows.keep(owner_R)
     rows.logits_RV, rows.output_R = logits_UV[owner_R], torch.arange(len(prompt_ids), device=device)
     return rows, ids_UP.numel()
@@ -204,7 +201,8 @@ def _choose(logits_RV: torch.Tensor, temperature: float, uniform_R: torch.Tensor
         return logits_RV.argmax(-1)
     cumulated_RV = torch.softmax(logits_RV / temperature, -1).cumsum(-1)
     total_R1 = cumulated_RV[:, -1:]
-    # Rounding may lift the product to the total itself, which would select a token behind the last possible one.
+    # Rounding may lift the product to the total itself, which would select a token behind the last possible
+    # one.
     point_R1 = torch.minimum(uniform_R[:, None] * total_R1, torch.nextafter(total_R1, torch.zeros_like(total_R1)))
     token_R = torch.searchsorted(cumulated_RV, point_R1, right=True)[:, 0]
     if int(token_R.max()) >= logits_RV.shape[1]:

@@ -34,16 +34,16 @@ def load_model(
     Raises:
         InputError: No such model, or one that `check_model_folder` refuses.
     """
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = is_local(path_or_id)
     if local:
         check_model_folder(path_or_id)
+        path_or_id = str(Path(path_or_id).expanduser())
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path_or_id, **options)
-        model = AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, use_safetensors=True, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, use_safetensors=True, **options)
     except _errors() as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
@@ -52,15 +52,15 @@ def load_model(
         ) from error
     if not tokenizer.chat_template:
         raise _no_template(path_or_id)
-    model.to(device=torch.device(device))
-    return model.eval(), tokenizer
+    return model.to(device).eval(), tokenizer
 
 
 def is_local(path_or_id: str) -> bool:
     """Whether this names a folder on disk, existing or not, rather than a model on the Hub."""
-    path = Path(path_or_id).expanduser()
-    looks = path.is_absolute() or path_or_id.startswith((".", "~")) or len(path.parts) != 2
-    return path.exists() or (looks and len(path.parts) > 1) or (len(path.parts) == 2 and path.parent.is_dir())
+    path = Path(path_or_id)
+    if path.exists() or path.is_absolute() or path_or_id.startswith((".", "~")):
+        return True
+    return len(path.parts) > 2 or (len(path.parts) == 2 and path.parent.is_dir())
 
 
 def check_model_folder(path: str | Path) -> None:
@@ -75,15 +75,11 @@ def check_model_folder(path: str | Path) -> None:
         raise InputError(f"{path}: no such model folder; check the path")
     if not (folder / "config.json").is_file():
         adapter = (folder / "adapter_config.json").is_file()
-        remedy = (
-            "merge the adapter into its base model first" if adapter else "name the folder of a saved model"
-        )
+        remedy = "merge the adapter into its base model first" if adapter else "name the folder of a saved model"
         raise InputError(f"{path}: no config.json; {remedy}")
     for name in ("config.json", "tokenizer_config.json"):
         if "auto_map" in _json(folder / name):
-            raise InputError(
-                f"{path}: {name} asks for code of its own (auto_map); use a model without custom code"
-            )
+            raise InputError(f"{path}: {name} asks for code of its own (auto_map); use a model without custom code")
     _check_weights(folder)
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise InputError(f"{path}: no tokenizer; save the model's tokenizer into the folder")
@@ -98,15 +94,11 @@ def _check_weights(folder: Path) -> None:
         wanted = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         missing = [name for name in wanted if not (folder / name).is_file()]
         if missing or not wanted:
-            raise InputError(
-                f"{folder}: weights missing ({', '.join(missing) or index.name}); fetch the model again"
-            )
+            raise InputError(f"{folder}: weights missing ({', '.join(missing) or index.name}); fetch the model again")
     elif not (folder / "model.safetensors").is_file():
         pickled = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
         if pickled:
-            raise InputError(
-                f"{folder}: only pickled weights ({pickled[0]}), which can run code; save as safetensors"
-            )
+            raise InputError(f"{folder}: only pickled weights ({pickled[0]}), which can run code; save as safetensors")
         raise InputError(f"{folder}: no model.safetensors; name the folder of a saved model")
 
 
@@ -130,9 +122,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _no_template(path: str | Path) -> InputError:
-    return InputError(
-        f"{path}: tokenizer without chat template; use an instruction-tuned model or add a template"
-    )
+    return InputError(f"{path}: tokenizer without chat template; use an instruction-tuned model or add a template")
 
 
 def _errors() -> tuple[type[Exception], ...]:

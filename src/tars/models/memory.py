@@ -18,9 +18,9 @@ h is the hidden size, q = heads · head_dim, kv = kv_heads · head_dim, f the ML
 and else e. With checkpointing only one layer's casts exist at a time.
 
 Sources: the counting method of Korthikanti et al. (arXiv 2205.05198) §4, done anew from transformers'
-`modeling_qwen2.py`; mixed precision as in ZeRO (arXiv 1910.02054) §3.1; LoRA (arXiv 2106.09685) §4.1. TRL 1.16
-loads weights in float32 by default and never materialises the logits of a batch. Left out: CUDA context and
-kernels (0.5 to 1 GiB), fragmentation, gradients of activations, the sampler's logits, vLLM's own weights.
+`modeling_qwen2.py`; mixed precision as in ZeRO (arXiv 1910.02054) §3.1; LoRA (arXiv 2106.09685) §4.1. TRL
+1.16 loads weights in float32 by default and never materialises the logits of a batch. Left out: CUDA context
+and kernels (0.5 to 1 GiB), fragmentation, gradients of activations, the sampler's logits, vLLM's weights.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ class MemoryEstimate:
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """Parameters of a model: all, those in linear layers, and those of LoRA adapters of rank 1 on these
-    layers.
+    """Parameters of a model: all, those of linear layers, and those of rank-1 LoRA adapters on them.
 
     The output head is no linear layer here: it is not adapted, and is cast in tiles.
     """

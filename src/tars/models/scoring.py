@@ -1,12 +1,13 @@
 """Log-probabilities of completions, with gradient: each distinct prompt is computed once for all its completions.
 
-A GRPO batch holds every prompt G times. Here the prompt's keys and values are computed once and indexed by each
-completion (the gradient flows back through the index), completions are sorted by length into a few chunks so that
-little is padding, and the output embeddings see completion positions only. Loss and gradients equal those of one
-padded forward up to rounding (`tests/models/test_scoring.py`, `tests/training/test_seams.py`).
+A GRPO batch holds every prompt G times. Here the prompt's keys and values are computed once and indexed by
+each completion (the gradient flows back through the index), completions are sorted by length into a few
+chunks so that little is padding, and the output embeddings see completion positions only. Loss and gradients
+equal those of one padded forward up to rounding (`tests/models/test_scoring.py`,
+`tests/training/test_seams.py`).
 
-Names of dimensions: B completions, C their padded width, U distinct prompts, P prompt width, R rows of a chunk,
-T tokens of its longest completion, N scored positions, V vocabulary.
+Names of dimensions: B completions, C their padded width, U distinct prompts, P prompt width, R rows of a
+chunk, T tokens of its longest completion, N scored positions, V vocabulary.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from tars.errors import InputError
-from tars.models.support import attention_mask_4d, inner
+from tars.models.support import attention_mask_4d, inner, seams_unsupported
 
 CHUNKS = 4
 """Chunks a batch is cut into: one costs 20 % more time in padding, beyond eight the gain is gone."""
@@ -99,6 +100,8 @@ def list_logprobs(
 ) -> list[torch.Tensor]:
     """The same for token ids of any lengths: one fp32 tensor for each completion, on the model's device.
 
+    A model that the shared prompts do not cover (`seams_unsupported`) is asked row by row: slower, and as right.
+
     Raises:
         InputError: A prompt is empty, or there are not as many prompts as completions.
     """
@@ -111,10 +114,19 @@ def list_logprobs(
     ids = [[0] * (left - len(p)) + [*p, *c] + [0] * (right - len(c)) for p, c in pairs]
     mask = [[0] * (left - len(p)) + [1] * (len(p) + len(c)) + [0] * (right - len(c)) for p, c in pairs]
     device = inner(model).device
+    if seams_unsupported(model, max_length=max(len(p) + len(c) for p, c in pairs)):
+        return [_plain_logprobs(inner(model), p, c, temperature) for p, c in pairs]
     logps_BC = completion_logprobs(
         model, torch.tensor(ids, device=device), torch.tensor(mask, device=device), right, temperature, chunks
     )
     return [row[: len(c)] for row, c in zip(logps_BC, completion_ids, strict=True)]
+
+
+def _plain_logprobs(causal: Any, prompt: Sequence[int], completion: Sequence[int], temperature: float) -> torch.Tensor:
+    """The definition: one forward of the model itself, without padding or cache."""
+    ids = torch.tensor([*prompt, *completion], device=causal.device)
+    logits = type(causal).forward(causal, input_ids=ids[None], use_cache=False).logits[0, len(prompt) - 1 : -1]
+    return -F.cross_entropy(logits.float() / temperature, ids[len(prompt) :], reduction="none")
 
 
 def lay_out(input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, chunks: int) -> Layout:
@@ -173,14 +185,12 @@ def _read_prefixes(causal: Any, prefix_UP: torch.Tensor) -> list[tuple[torch.Ten
     """Keys and values of each layer, `(U, heads, P, d)`; none when every prompt is a single token."""
     if prefix_UP.shape[1] == 0:
         return []
-    cache = DynamicCache()
+    cache: Any = DynamicCache()
     causal.base_model(input_ids=prefix_UP, past_key_values=cache, use_cache=True)
-    return [(layer.keys, layer.values) for layer in cache.layers]  # pyright: ignore[reportReturnType]
+    return [(layer.keys, layer.values) for layer in cache.layers]
 
 
-def _hidden(
-    causal: Any, layout: Layout, part: _Chunk, prefix: list[tuple[torch.Tensor, torch.Tensor]]
-) -> torch.Tensor:
+def _hidden(causal: Any, layout: Layout, part: _Chunk, prefix: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
     """Last hidden states `(R, T, d)` of a chunk, each row continuing its own prompt."""
     cache = DynamicCache()
     for layer, (keys, values) in enumerate(prefix):

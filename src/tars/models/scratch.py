@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from importlib.resources import files
+from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
@@ -32,15 +33,14 @@ def make_scratch(
 ) -> tuple[Qwen2ForCausalLM, Qwen2Tokenizer]:
     """A randomly initialised model and its tokenizer; the same arguments give the same weights and merges.
 
-    The defaults give 2.5 M parameters. Save both with `save_pretrained`, which writes safetensors.
+    The defaults give 3.0 M parameters. Save both with `save_pretrained`, which writes safetensors.
 
     Args:
         texts: What the tokenizer's merges are learnt from.
         seed: Of the weights; torch's global state stays untouched.
         hidden: Width, a multiple of 32 (the head dimension); the MLP is four times as wide.
         layers: Decoder layers.
-        vocab: Most tokens in the vocabulary; few texts give fewer, but never less than 256 bytes and 3
-            specials.
+        vocab: Largest number of tokens; few texts give fewer, at least the 256 bytes and 3 specials.
 
     Raises:
         InputError: `hidden` is no multiple of 32, or `vocab` is too small for the bytes.
@@ -48,7 +48,7 @@ def make_scratch(
     if hidden < HEAD_DIM or hidden % HEAD_DIM:
         raise InputError(f"hidden {hidden}: must be a multiple of {HEAD_DIM}")
     tokenizer = make_tokenizer(texts, vocab=vocab)
-    heads = hidden // HEAD_DIM
+    heads, ids = hidden // HEAD_DIM, tokenizer.get_vocab()
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -59,8 +59,8 @@ def make_scratch(
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=ids[END],
+        pad_token_id=ids[END_OF_TEXT],
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -78,15 +78,14 @@ def make_tokenizer(texts: Iterable[str], *, vocab: int) -> Qwen2Tokenizer:
     least = len(alphabet) + len(specials)
     if vocab < least:
         raise InputError(f"vocab {vocab}: must be at least {least}, the bytes and the special tokens")
-    trainer = BpeTrainer(
-        vocab_size=vocab, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = BpeTrainer(vocab_size=vocab, special_tokens=specials, initial_alphabet=alphabet, show_progress=False)
     untrained = Qwen2Tokenizer().backend_tokenizer
     untrained.train_from_iterator(texts, trainer)
     trained = json.loads(untrained.to_str())["model"]
+    merges: Any = [tuple(pair) for pair in trained["merges"]]
     tokenizer = Qwen2Tokenizer(
         vocab=trained["vocab"],
-        merges=[tuple(pair) for pair in trained["merges"]],
+        merges=merges,
         eos_token=END,
         pad_token=END_OF_TEXT,
         additional_special_tokens=[START],

@@ -1,8 +1,8 @@
 """Which models the fast decoding and scoring paths cover, and how to reach the model inside its wrappers.
 
-The fast paths bypass a model's own `generate` and its fused losses: they index a key-value cache by row, hand the
-attention layers a mask of their own, and apply the output embeddings to hidden states. Each assumption has its
-check here, so that an uncovered model is refused in words and never silently computed wrongly.
+The fast paths bypass a model's own `generate` and its fused losses: they index a key-value cache by row, hand
+the attention layers a mask of their own, and apply the output embeddings to hidden states. Each assumption
+has its check here, so that an uncovered model is refused in words and never silently computed wrongly.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def seams_unsupported(model: torch.nn.Module, *, max_length: int) -> str | None:
     """Why `tars.models.scoring` and the trainer's seams do not cover this model, in words; `None` when they do.
 
     Args:
-        max_length: Tokens of the longest prompt with its completion; a sliding window counts only if it is shorter.
+        max_length: Tokens of the longest prompt with its completion; a sliding window counts only if it is
+            shorter.
     """
     if reason := decoding_unsupported(model):
         return reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tars.pipeline.recipe import Recipe
@@ -56,7 +57,7 @@ class _Planner:
     def _runs(self, arm: str) -> list[tuple[float | None, int]]:
         """Every (λ, seed) of an arm; arms that see no mix have no λ."""
         lambdas = self.recipe.lambdas
-        if arm != "base" and self.recipe.train[arm].on == "mix":
+        if arm != "base" and self.recipe.train[arm].data == "mix":
             lambdas = self.recipe.train[arm].lambdas or lambdas
             return [(lam, seed) for lam, seeds in lambdas.items() for seed in seeds]
         return [(None, seed) for seed in sorted({seed for seeds in lambdas.values() for seed in seeds})]
@@ -72,6 +73,8 @@ class _Planner:
         settings: dict[str, Any] = {"base": asdict(self.recipe.base)}
         if self.recipe.base.scratch:  # its tokenizer is made from the recipe's texts
             settings["data"] = asdict(self.recipe.data)
+        if self.recipe.base.path:
+            settings["files"] = _files(Path(self.recipe.base.path))
         return self._add(Stage(f"base-s{seed}", "base", seed, settings, (), "base", None))
 
     def _train(self, arm: str, lam: float | None, seed: int) -> str:
@@ -79,7 +82,7 @@ class _Planner:
             return self._base(seed)
         block = self.recipe.train[arm]
         parent = block.start
-        own_lam = lam if block.on == "mix" else None
+        own_lam = lam if block.data == "mix" else None
         start = self._train(parent, lam, seed)
         settings = {
             "arm": asdict(block),
@@ -105,6 +108,12 @@ class _Planner:
 
     def reasons(self, arm: str) -> bool:
         return arm != "base" and self.recipe.train[arm].reasoning
+
+
+def _files(folder: Path) -> dict[str, list[int]]:
+    """Size and time of a local model's files, so that another checkpoint in the same place is noticed."""
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    return {file.name: [file.stat().st_size, int(file.stat().st_mtime)] for file in files if file.is_file()}
 
 
 def _name(arm: str, lam: float | None, seed: int) -> str:

@@ -10,37 +10,26 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from tars.errors import InputError
+from tars.training.early_stop import EarlyStop
 from tars.types import Split
+from tars.world.settings import Pretraining
 
-_STRICT = ConfigDict(extra="forbid")
 Lambda = Annotated[float, Field(ge=0, le=1)]
 Seeds = Annotated[list[int], Field(min_length=1)]
+T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
-
-
-@dataclass(frozen=True)
-class World:
-    """A micro-world base model, pretrained in the run; see `tars.world.pretraining.Pretraining`."""
-
-    __pydantic_config__ = _STRICT
-    steps: Count = 2400
-    batch: Count = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
-    hidden: Count = 128
-    layers: Count = 3
 
 
 @dataclass(frozen=True)
 class Scratch:
     """A small untrained Qwen2 with a tokenizer made from the recipe's own texts; see `tars.models.scratch`."""
 
-    __pydantic_config__ = _STRICT
     hidden: Count = 192
     layers: Count = 4
     vocabulary: Count = 4096
@@ -50,9 +39,8 @@ class Scratch:
 class Base:
     """The model that everything starts from: exactly one of `path`, `world` and `scratch`."""
 
-    __pydantic_config__ = _STRICT
     path: str | None = None
-    world: World | None = None
+    world: Pretraining | None = None
     scratch: Scratch | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     threads: Count = 1
@@ -62,7 +50,6 @@ class Base:
 class SourceSpec:
     """Where prompts or traces come from; see `tars.data.sources`. `teacher` is the micro-world's."""
 
-    __pydantic_config__ = _STRICT
     source: str
     path: str | None = None
     limit: Count | None = None
@@ -74,7 +61,6 @@ class SourceSpec:
 class Data:
     """Prompts for the λ mix, traces for the warm start, prompts to validate and to test on."""
 
-    __pydantic_config__ = _STRICT
     prompts: SourceSpec
     traces: SourceSpec
     test: list[SourceSpec]
@@ -88,21 +74,9 @@ class Data:
 class Rewards:
     """Scorers of the split rewards by name (`tars.rewards.scorers`), and the format check."""
 
-    __pydantic_config__ = _STRICT
     safety: str
     helpfulness: str
     format: Literal["strict", "paper"] = "strict"
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Early stop of a warm start; see `tars.training.sft.EarlyStop`."""
-
-    __pydantic_config__ = _STRICT
-    every: Count = 50
-    patience: Count = 2
-    min_gain: float = 0.005
-    distinct_floor: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -113,7 +87,7 @@ class Arm:
         method: `sft` on traces or `grpo` with split rewards.
         start: `base`, or the arm whose model this one goes on from.
         reasoning: Think before answering.
-        on: What it trains on: the warm start's `traces`, or the λ `mix` (SFT then needs a teacher for it).
+        data: What it trains on: the warm start's `traces`, or the λ `mix` (SFT then needs a teacher for it).
         lambdas: λ -> seeds, where they differ from the recipe's.
         teacher: Replaces the traces' teacher.
         ambiguous_share: Replaces the data's.
@@ -123,17 +97,16 @@ class Arm:
         args: Verbatim to TRL's `SFTConfig` or `GRPOConfig`.
     """
 
-    __pydantic_config__ = _STRICT
     method: Literal["sft", "grpo"]
     start: str = "base"
     reasoning: bool = True
-    on: Literal["traces", "mix"] = "mix"
+    data: Literal["traces", "mix"] = "mix"
     lambdas: dict[Lambda, Seeds] | None = None
     teacher: str | None = None
     ambiguous_share: Lambda | None = None
     tflops: Annotated[float, Field(gt=0)] | None = None
     validate_every: Annotated[int, Field(ge=0)] = 0
-    stop: Stop | None = None
+    stop: EarlyStop | None = None
     args: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -141,7 +114,6 @@ class Arm:
 class Evaluation:
     """Which arms are tested and how: decoding name -> temperature, token budget, judge by name."""
 
-    __pydantic_config__ = _STRICT
     arms: list[str]
     judge: str
     max_tokens: Count
@@ -152,7 +124,6 @@ class Evaluation:
 class Recipe:
     """Everything that a run depends on."""
 
-    __pydantic_config__ = _STRICT
     name: str
     base: Base
     data: Data
@@ -212,7 +183,9 @@ def _ancestors(recipe: Recipe, name: str, where: str) -> None:
     seen = [name]
     while (start := recipe.train[seen[-1]].start) != "base":
         if start not in recipe.train:
-            raise InputError(f"{where}: train.{seen[-1]}.start: no arm {start!r}; there is base, {', '.join(recipe.train)}")
+            raise InputError(
+                f"{where}: train.{seen[-1]}.start: no arm {start!r}; there is base, {', '.join(recipe.train)}"
+            )
         if start in seen:
             raise InputError(f"{where}: train.{name}.start: arms start from each other: {' -> '.join([*seen, start])}")
         seen.append(start)
@@ -251,12 +224,16 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{place}: missing; add it"
     given = first["input"]
-    return f"{place}: {first['msg']}, not {given!r}" if isinstance(given, str | int | float) else f"{place}: {first['msg']}"
+    return (
+        f"{place}: {first['msg']}, not {given!r}"
+        if isinstance(given, str | int | float)
+        else f"{place}: {first['msg']}"
+    )
 
 
 _BLOCKS: dict[str, type] = {
     "base": Base,
-    "world": World,
+    "world": Pretraining,
     "scratch": Scratch,
     "data": Data,
     "prompts": SourceSpec,
@@ -265,9 +242,16 @@ _BLOCKS: dict[str, type] = {
     "test": SourceSpec,
     "rewards": Rewards,
     "train": Arm,
-    "stop": Stop,
+    "stop": EarlyStop,
     "evaluation": Evaluation,
 }
+for _block in {*_BLOCKS.values(), Recipe}:
+    _block.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+
+
+def block(cls: type[T], tree: Mapping[str, Any]) -> T:
+    """One block back from the plain tree that a stage's settings hold."""
+    return TypeAdapter(cls).validate_python(tree)
 
 
 def _fields(location: tuple[int | str, ...]) -> list[str]:

@@ -63,8 +63,9 @@ def _curve(arm: Arm, stages: Sequence[Stage], key: str) -> Curve:
     """Seeds meet at the same step; compute is averaged like the value."""
     at: dict[float, list[tuple[float, float]]] = {}
     for stage in stages:
-        for row in _points(stage, key):
-            at.setdefault(row.get("step", row["tflops"]), []).append((row["tflops"], row[key]))
+        latest = {row.get("step", row["tflops"]): (row["tflops"], row[key]) for row in _points(stage, key)}
+        for step, point in latest.items():
+            at.setdefault(step, []).append(point)
     steps = sorted(step for step, seen in at.items() if len(seen) == max(map(len, at.values())))
     seen = [at[step] for step in _thin(steps)]
     x = [fmean(compute for compute, _ in pairs) for pairs in seen]

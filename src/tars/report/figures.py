@@ -70,9 +70,7 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look], *
         style = look[curve.arm.method]
         axes.fill_between(curve.x, curve.lo, curve.hi, color=style.colour, alpha=0.16, linewidth=0)
         marker = style.marker if len(curve.x) < 2 else None
-        axes.plot(
-            curve.x, curve.mean, color=style.colour, linewidth=1.5, marker=marker, label=curve.arm.method
-        )
+        axes.plot(curve.x, curve.mean, color=style.colour, linewidth=1.5, marker=marker, label=curve.arm.method)
     axes.set_xlabel("training compute, TFLOP")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     if share:
@@ -80,9 +78,7 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], look: Mapping[str, Look], *
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def draw_lengths(
-    axes: Axes, changes: Sequence[LengthChange], look: Mapping[str, Look], longest: float
-) -> None:
+def draw_lengths(axes: Axes, changes: Sequence[LengthChange], look: Mapping[str, Look], longest: float) -> None:
     """A row for each category: hollow before, filled after, an upright stroke for the sufficient chain.
 
     `longest` ends the axis, so that the panels of several methods can be compared.
@@ -144,9 +140,7 @@ def _draw_pair(axes: Axes, row: int, before: Spread, after: Spread, colour: str)
     if before.value is not None and after.value is not None:
         axes.plot([before.value, after.value], [row, row], color=colour, linewidth=0.9, alpha=0.6)
     if after.lo is not None and after.hi is not None:
-        axes.plot(
-            [after.lo, after.hi], [row, row], color=colour, linewidth=5, alpha=0.25, solid_capstyle="butt"
-        )
+        axes.plot([after.lo, after.hi], [row, row], color=colour, linewidth=5, alpha=0.25, solid_capstyle="butt")
     if before.value is not None:
         hollow = {"markerfacecolor": INK["paper"], "markeredgecolor": colour, "markeredgewidth": 1.4}
         axes.plot([before.value], [row], "o", markersize=6.5, **hollow)

@@ -15,7 +15,7 @@ from tars.report import statement, tables
 from tars.report.curves import QUANTITIES, curves, lambdas
 from tars.report.figures import Look, draw_curves, draw_lengths, draw_short, frontier_figure, looks
 from tars.report.panels import longest
-from tars.report.runs import Run, is_synthetic, load_runs
+from tars.report.runs import Run, is_synthetic, load_runs, methods_of, starts_of
 from tars.report.svg import file_svg, style
 
 SYNTHETIC = "Every number on this page comes from a synthetic micro-world."
@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
 def write_results_page(run_dirs: list[Path], out_md: Path, title: str, command: str) -> None:
-    """Write `out_md`, and beside it `<stem>-frontier.svg`, `-learning.svg`, `-length.svg` where there is data.
+    """Write `out_md` and, where there is data, `<stem>-frontier.svg`, `-learning.svg`, `-length.svg`.
 
     Args:
         run_dirs: The run folders to show on one page.
@@ -58,10 +58,8 @@ def table_markdown(table: tables.Table) -> str:
     return "\n".join([*lines, *(["", escaped(table.caption)] if table.caption else [])])
 
 
-def _page(
-    runs: Sequence[Run], rows: Sequence[Row], title: str, command: str, captions: Mapping[str, str]
-) -> str:
-    points, changes = frontier(rows), length_changes(rows)
+def _page(runs: Sequence[Run], rows: Sequence[Row], title: str, command: str, captions: Mapping[str, str]) -> str:
+    points, changes = frontier(rows), length_changes(rows, starts_of(runs))
     methods = list(dict.fromkeys(point.arm.method for point in points))
     notes = [str(run.recipe["note"]) for run in runs if run.recipe.get("note")]
     parts = [f"# {escaped(title)}", escaped(statement.lead(runs, rows, shown_split(rows)))]
@@ -81,10 +79,8 @@ def _page(
 
 def _figures(runs: Sequence[Run], rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
     """Name to SVG and caption, for the first decoding; figures without data are left out."""
-    points, changes = frontier(rows), length_changes(rows)
-    arms = [(str(row["method"]), row.get("lambda")) for row in rows]
-    arms += [(str(s.info.get("arm") or s.name), s.info.get("lambda")) for run in runs for s in run.stages]
-    look = looks(list(dict.fromkeys(m for m, lam in sorted(arms, key=lambda arm: arm[1] is None))))
+    points, changes = frontier(rows), length_changes(rows, starts_of(runs))
+    look = looks(methods_of(runs, rows))
     decoding = points[0].decoding if points else "greedy"
     here = [p for p in points if p.decoding == decoding and None not in (p.dsr.value, p.compliance.value)]
     found: dict[str, tuple[str, str]] = {}
@@ -123,9 +119,7 @@ def _learning_sheet(runs: Sequence[Run], look: Mapping[str, Look]) -> tuple[str,
         axes = figure.add_subplot(lines, columns, i + 1)
         axes.set_title(quantity.title, fontsize=9)
         draw_curves(axes, drawn, look, share=quantity.share)
-    named = {
-        label: line for a in figure.axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)
-    }
+    named = {label: line for a in figure.axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
     figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=5)
     where = "without λ" if lam is None else f"with λ = {lam:g}"
     text = f"Learning curves of the stages {where}: mean over seeds, band from the lowest to the highest."

@@ -143,14 +143,3 @@ if (form) {
   show(wantedFromForm());
   readHash();
 }
-
-// Paper cannot be clicked: print what is folded.
-window.addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details:not([open])")) Object.assign(part, { open: true }).dataset.folded = "";
-});
-window.addEventListener("afterprint", () => {
-  for (const part of document.querySelectorAll("details[data-folded]")) {
-    part.open = false;
-    delete part.dataset.folded;
-  }
-});

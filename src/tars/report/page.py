@@ -19,10 +19,10 @@ from markupsafe import Markup
 
 from tars.analysis.frontier import Point, best, frontier
 from tars.analysis.length import length_changes
-from tars.analysis.spread import Arm, Row, decodings, select, shown_split
+from tars.analysis.spread import Arm, decodings, select, shown_split
 from tars.report import panels, statement, tables
 from tars.report.figures import looks
-from tars.report.runs import Run, is_synthetic, load_run, load_runs
+from tars.report.runs import Run, is_synthetic, load_run, load_runs, methods_of, starts_of
 from tars.report.svg import style
 from tars.report.transcripts import Transcripts, choose
 
@@ -79,8 +79,8 @@ def render(runs: Sequence[Run]) -> str:
 def _context(runs: Sequence[Run]) -> dict[str, Any]:
     rows = select(row for run in runs for row in run.rows)
     split = shown_split(rows)
-    points, changes = frontier(rows), length_changes(rows)
-    methods = _methods(runs, rows)
+    points, changes = frontier(rows), length_changes(rows, starts_of(runs))
+    methods = methods_of(runs, rows)
     look = looks(methods)
     examples = choose(runs, split)
     return {
@@ -105,17 +105,8 @@ def _context(runs: Sequence[Run]) -> dict[str, Any]:
         "examples_json": _inert_json(examples),
         "left_out": examples.total - len(examples.shown),
         "runs": runs,
-        "environments": [
-            json.dumps(r.environment, indent=2, ensure_ascii=False, sort_keys=True) for r in runs
-        ],
+        "environments": [json.dumps(r.environment, indent=2, ensure_ascii=False, sort_keys=True) for r in runs],
     }
-
-
-def _methods(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
-    """All methods, those with a λ first: they meet in most figures and take the clearest colours."""
-    arms = [(row["method"], row.get("lambda")) for row in rows]
-    arms += [(str(s.info.get("arm") or s.name), s.info.get("lambda")) for run in runs for s in run.stages]
-    return list(dict.fromkeys(method for method, lam in sorted(arms, key=lambda arm: arm[1] is None)))
 
 
 def _arms(points: Sequence[Point], decoding: str) -> list[Arm]:
@@ -126,9 +117,7 @@ def _arms(points: Sequence[Point], decoding: str) -> list[Arm]:
 def _card(point: Point) -> Card:
     """`n` names what was counted; a method without harmful or without other prompts shows a dash there."""
     lam = None if point.arm.lam is None else tables.lam_text(point.arm.lam)
-    dsr, compliance, score, refusal = map(
-        tables.share, (point.dsr, point.compliance, point.score, point.refusal)
-    )
+    dsr, compliance, score, refusal = map(tables.share, (point.dsr, point.compliance, point.score, point.refusal))
     seeds = max(point.dsr.seeds, point.compliance.seeds)
     n = f"n = {point.dsr.n:,} harmful, {point.compliance.n:,} other; {statement.count(seeds, 'seed')}"
     return Card(point.arm.method, lam, point.decoding, dsr, compliance, score, refusal, n)

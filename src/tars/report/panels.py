@@ -46,9 +46,7 @@ def frontiers(points: Sequence[Point], look: Mapping[str, Look]) -> list[Group]:
         shown = [p for p in points if p.decoding == decoding]
         drawn = [p for p in shown if p.dsr.value is not None and p.compliance.value is not None]
         if drawn:
-            svg = _svg(
-                frontier_figure(drawn, look), f"frontier-{decoding}", f"DSR against compliance, {decoding}"
-            )
+            svg = _svg(frontier_figure(drawn, look), f"frontier-{decoding}", f"DSR against compliance, {decoding}")
             caption = f"{statement.sizes(drawn)}. {interval_note(drawn)}"
             methods = list(dict.fromkeys(p.arm.method for p in drawn))
             groups.append(Group(decoding, methods, [Panel("", [svg])], caption))
@@ -97,9 +95,7 @@ def _learning_panel(quantity: Quantity, drawn: list[Curve], look: Mapping[str, L
     return Panel(quantity.title, [_svg(figure, name, f"{quantity.title} against training compute, λ {lam}")])
 
 
-def _length_panel(
-    index: int, arm: Arm, ours: list[LengthChange], look: Mapping[str, Look], longest: float
-) -> Panel:
+def _length_panel(index: int, arm: Arm, ours: list[LengthChange], look: Mapping[str, Look], longest: float) -> Panel:
     """Tokens, and the share of short traces if known. Ids are made of the position: methods are free text."""
     warm = next(c.warm.label for c in ours if c.warm)
     name = f"{ours[0].decoding}-{index}"

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tars.analysis.spread import Row
 from tars.errors import InputError
 
 SCHEMA = 1
@@ -35,7 +36,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. `recipe` is the parsed `recipe_text`; missing files give empty values."""
+    """One run folder. `recipe` is the parsed `recipe_text`; missing files give empty values.
+
+    `starts` tells from which arm an arm was trained on, as far as the recipe says it.
+    """
 
     name: str
     recipe: dict[str, Any]
@@ -43,6 +47,7 @@ class Run:
     environment: dict[str, Any]
     rows: list[dict[str, Any]]
     stages: list[Stage]
+    starts: dict[str, str]
 
 
 def load_run(path: Path) -> Run:
@@ -58,14 +63,16 @@ def load_run(path: Path) -> Run:
     if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
         raise InputError(f"{summary_path}: not a summary of schema {SCHEMA}; write it again")
     text = _text(path / "recipe.yaml")
+    recipe = _recipe(path / "recipe.yaml", text)
     environment = _json(path / "environment.json") if (path / "environment.json").is_file() else {}
     return Run(
         name=clean(path.resolve().name),
-        recipe=_recipe(path / "recipe.yaml", text),
+        recipe=recipe,
         recipe_text=clean(text),
         environment=clean_all(environment) if isinstance(environment, dict) else {},
         rows=clean_all(_rows(summary_path, summary.get("results"))),
         stages=[_stage(p) for p in sorted(path.glob("*/stage.json"))],
+        starts=_starts(recipe.get("train")),
     )
 
 
@@ -117,14 +124,29 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def is_synthetic(runs: Iterable[Run]) -> bool:
-    """Whether every run's recipe takes its data from the synthetic world."""
-    return all(_names_world(run.recipe) for run in runs)
+    """Whether every run's recipe takes all its data from the synthetic world."""
+    return all(set(_sources(run.recipe.get("data"))) == {"world"} for run in runs)
 
 
-def _names_world(recipe: dict[str, Any]) -> bool:
-    data = recipe.get("data")
-    inside = (data.get("world") is not None or "world" in data.values()) if isinstance(data, dict) else False
-    return bool(recipe.get("world")) or data == "world" or inside
+def starts_of(runs: Iterable[Run]) -> dict[str, str]:
+    """The arm that each arm was trained on from, over all runs."""
+    return {arm: start for run in runs for arm, start in run.starts.items()}
+
+
+def methods_of(runs: Sequence[Run], rows: Iterable[Row]) -> list[str]:
+    """All methods, those with a λ first: they meet in most figures and take the clearest colours."""
+    arms = [(str(row["method"]), row.get("lambda")) for row in rows]
+    arms += [(str(s.info.get("arm") or s.name), s.info.get("lambda")) for run in runs for s in run.stages]
+    return list(dict.fromkeys(method for method, lam in sorted(arms, key=lambda arm: arm[1] is None)))
+
+
+def _sources(data: Any) -> Iterator[str]:
+    """What each block of a recipe's data names as its `source`."""
+    if isinstance(data, dict) and "source" in data:
+        yield str(data["source"])
+    elif isinstance(data, dict | list):
+        for block in data.values() if isinstance(data, dict) else data:
+            yield from _sources(block)
 
 
 def _renamed(run: Run, shared: set[Any]) -> Run:
@@ -133,7 +155,13 @@ def _renamed(run: Run, shared: set[Any]) -> Run:
 
     rows = [{**row, "method": label(row["method"])} for row in run.rows]
     stages = [replace(s, info={**s.info, "arm": label(s.info.get("arm"))}) for s in run.stages]
-    return replace(run, rows=rows, stages=stages)
+    starts = {label(arm): label(start) for arm, start in run.starts.items()}
+    return replace(run, rows=rows, stages=stages, starts=starts)
+
+
+def _starts(train: Any) -> dict[str, str]:
+    arms = train.items() if isinstance(train, dict) else ()
+    return {arm: str(block["start"]) for arm, block in arms if isinstance(block, dict) and block.get("start")}
 
 
 def _stage(stage_json: Path) -> Stage:

@@ -60,7 +60,7 @@ def style() -> Iterator[None]:
 
 def file_svg(figure: Figure) -> str:
     """A whole SVG document on white, for a file of its own."""
-    return _fonts(_save(figure, INK["paper"]))
+    return _fonts(_save(figure, facecolor=INK["paper"], bbox_inches="tight", pad_inches=0.15))
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:
@@ -71,7 +71,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
         name: Put before each id; must differ between the figures of a page.
         description: What a screen reader says.
     """
-    svg = _save(figure, "none")
+    svg = _save(figure, transparent=True)
     svg = _slim(svg[svg.index("<svg") :]).replace("xlink:href", "href")
     svg = re.sub(r'( id="| href="#|url\(#)', rf"\g<1>{name}-", svg)
     for variable, colour in (*INK.items(), *((f"s{i}", colour) for i, colour in enumerate(SERIES))):
@@ -80,13 +80,11 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     return _fonts(svg.replace("<svg ", label, 1))
 
 
-def _save(figure: Figure, background: str) -> str:
+def _save(figure: Figure, **how: Any) -> str:
     FigureCanvasSVG(figure)
     stream = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(
-        stream, format="svg", metadata=nothing, facecolor=background, transparent=background == "none"
-    )
+    figure.savefig(stream, format="svg", metadata=nothing, **how)
     return stream.getvalue()
 
 

@@ -11,6 +11,7 @@ from tars.analysis.spread import Arm, Row, Spread, by_key, select, spread
 from tars.evaluation.metrics import Interval
 from tars.report.runs import Run
 from tars.report.statement import span
+from tars.types import KINDS
 
 NONE = "–"
 
@@ -95,17 +96,16 @@ def category_table(rows: Iterable[Row]) -> Table:
             texts = (name, group, arm.method, lam_text(arm.lam), decoding)
             numbers = [share(value), share(refusal), Cell(str(value.n)), Cell(str(value.seeds))]
             cells.append(((metric, group), [*(Cell(t) for t in texts), *numbers]))
-    order = sorted(cells, key=lambda pair: (pair[0][0] != "dsr", pair[0][1]))
+    order = sorted(cells, key=lambda pair: (pair[0][0] != "dsr", pair[0][1] in KINDS, pair[0][1]))
     return Table("All methods and λ by category", header, [row for _, row in order], 5)
 
 
 def category_matrix(rows: Iterable[Row], arms: Sequence[Arm], decoding: str) -> Table:
     """Categories down, arms across, for one decoding: DSR of harmful ones, compliance of the others."""
     keyed = by_key(select(rows))
-    measured = dict.fromkeys((metric, group) for _, d, metric, group in keyed if d == decoding)
     cells = []
     for metric, name in (("dsr", "DSR %"), ("compliance", "Compliance %")):
-        for group in sorted(group for m, group in measured if m == metric and group != "all"):
+        for group in _categories({key[3] for key in keyed if key[1:3] == (decoding, metric)}):
             spreads = [spread(keyed.get((arm, decoding, metric, group), [])) for arm in arms]
             n = span([s.n for s in spreads if s.n])
             cells.append([Cell(name), Cell(group), Cell(n), *(share(s) for s in spreads)])
@@ -160,6 +160,11 @@ def stage_table(runs: Sequence[Run]) -> Table:
             costs = [_number(info.get(k)) for k in ("seconds", "tokens", "tflops")]
             rows.append([Cell(text) for text in (*names, *numbers, *costs)])
     return Table("Stages", header, rows, 4)
+
+
+def _categories(groups: set[str]) -> list[str]:
+    """In alphabetical order, without `all`, and without kinds unless there is nothing else."""
+    return sorted(groups - {"all", *KINDS}) or sorted(groups - {"all"})
 
 
 def _figure(

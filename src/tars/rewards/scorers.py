@@ -33,8 +33,7 @@ def scores(scorer: Scorer, prompts: Sequence[Prompt], answers: Sequence[str | No
     """Ask a scorer and check what it says.
 
     Raises:
-        RunError: The scorer raised, gave another number of scores, or a value that is not in [0, 1] (NaN is
-            not).
+        RunError: The scorer raised, gave another number of scores, or a value outside [0, 1], such as NaN.
     """
     if not prompts:
         return []

@@ -21,9 +21,7 @@ def route(kind: Kind) -> Route:
     return "safety" if kind == "harmful" else "helpfulness"
 
 
-def split_reward(
-    kind: Kind, safety: float | None, helpfulness: float | None, formatted: bool
-) -> float | None:
+def split_reward(kind: Kind, safety: float | None, helpfulness: float | None, formatted: bool) -> float | None:
     """The reward of one completion, in [0, 1].
 
     Args:

@@ -47,8 +47,7 @@ def reward_functions(
     reasons: bool = True,
     end_ids: Collection[int] = (),
 ) -> list[RewardFunction]:
-    """`[safety, helpfulness]` for `GRPOTrainer(reward_funcs=...)`, on a data set with the columns of
-    `to_rows`.
+    """`[safety, helpfulness]` for `GRPOTrainer(reward_funcs=...)`; the data set has the columns of `to_rows`.
 
     Each logs, for each kind it scores, `format_rate/KIND`, `reward/KIND` (mean over the scored completions)
     and, if the scorer failed on some, `scorer_error_rate/KIND`. TRL averages each over processes and steps,
@@ -73,15 +72,11 @@ def reward_functions(
         def rewards(
             *, completion_ids: Sequence[Sequence[int]], log_metric: LogMetric | None = None, **columns: Any
         ) -> list[float | None]:
-            prompts = [
-                from_row({key: columns[key][i] for key in COLUMNS}) for i in range(len(completion_ids))
-            ]
+            prompts = [from_row({key: columns[key][i] for key in COLUMNS}) for i in range(len(completion_ids))]
             mine = [i for i, prompt in enumerate(prompts) if route(prompt.kind) == name]
             texts = [_text(tokenizer, completion_ids[i], ends) for i in mine]
             good = [check(text, ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
-            answers = [
-                split(text, ended=ended, prefilled=prefilled, reasons=reasons).answer for text, ended in texts
-            ]
+            answers = [split(text, ended=ended, prefilled=prefilled, reasons=reasons).answer for text, ended in texts]
             values = _rewards(scorer, [prompts[i] for i in mine], answers, good)
             if log_metric is not None:
                 _log(log_metric, [prompts[i] for i in mine], good, values)
@@ -108,9 +103,7 @@ def _rewards(
     asked = [i for i, formatted in enumerate(good) if formatted]
     given = scores(scorer, [prompts[i] for i in asked], [answers[i] for i in asked])
     score = dict(zip(asked, given, strict=True))
-    return [
-        split_reward(prompt.kind, score.get(i), score.get(i), good[i]) for i, prompt in enumerate(prompts)
-    ]
+    return [split_reward(prompt.kind, score.get(i), score.get(i), good[i]) for i, prompt in enumerate(prompts)]
 
 
 def _log(
@@ -136,4 +129,4 @@ def _silence_trl() -> None:
 
 
 def _without_texts(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("All reward functions returned None")
+    return "All reward functions returned None" not in record.getMessage()

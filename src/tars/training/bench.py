@@ -1,9 +1,9 @@
 """What one GRPO step costs with our seams and with stock TRL: `tars bench step`.
 
-One process trains one model with one trainer; each round runs a stock step and a fast one, in an order drawn anew.
-The learning rate is 0, so that every step sees the same weights, and every step has the same prompts. Before
-anything is timed, both sides compute loss and gradient of the same completions, and a difference ends the bench.
-The first round is a warm-up and is not counted.
+One process trains one model with one trainer; each round runs a stock step and a fast one, in an order drawn
+anew. The learning rate is 0, so that every step sees the same weights, and every step has the same prompts.
+Before anything is timed, both sides compute loss and gradient of the same completions, and a difference ends
+the bench. The first round is a warm-up and is not counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedTokenizerFast,
@@ -33,7 +32,7 @@ from transformers import (
     Qwen2ForCausalLM,
     TrainerCallback,
 )
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from tars.errors import RunError
 from tars.training.seams import FastGRPOTrainer, keep_freed_memory
@@ -65,8 +64,10 @@ class StepBench:
         phases: Median seconds in generate, reference, policy and backward, by side; the rest is bookkeeping.
         tokens: Mean number of completion tokens in a step, by side: completions are drawn anew in every step.
         loss_difference: Absolute difference of the two losses on the same completions.
-        gradient_difference: Relative difference of their gradients (fp32), or ours from the fp32 gradient (bf16).
-        gradient_difference_theirs: The stock gradient's relative difference from the fp32 gradient (bf16 only).
+        gradient_difference: Relative difference of their gradients (fp32), or ours from the fp32 gradient
+            (bf16).
+        gradient_difference_theirs: The stock gradient's relative difference from the fp32 gradient (bf16
+            only).
         keeps_memory: The allocator keeps freed memory, for both sides (see `keep_freed_memory`).
     """
 
@@ -152,14 +153,15 @@ def bench_step(
     keeps = keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder, _threads(threads):
         path = model or _save_random_model(Path(folder) / "model")
-        # Not through AutoTokenizer for the random model: it reads any Qwen2 folder as Qwen2's own byte-level tokenizer.
+        # Not through AutoTokenizer for the random model: it reads any Qwen2 folder as Qwen2's own byte-level
+        # tokenizer.
         tokenizer = AutoTokenizer.from_pretrained(model) if model else _numbered_words()
         rows = _rows(tokenizer, prompts, group)
         watch = _Stopwatch(dtype, _order(rounds), rows, report)
         watch.trainer = _trainer(path, tokenizer, folder, rows, group, max_new, watch)
         if watch.trainer.seams_off:
             raise RunError(f"nothing to compare: the seams do not cover this model: {watch.trainer.seams_off}")
-        watch.trainer.train()
+        watch.trainer.train()  # pyright: ignore[reportOptionalMemberAccess]
     return _summary(dtype, watch, keeps)
 
 
@@ -287,10 +289,10 @@ def _save_random_model(path: Path) -> str:
 
 def _numbered_words() -> PreTrainedTokenizerFast:
     """A tokenizer with a word for each token of the random model."""
-    words = {"<pad>": 0, "<unk>": 1, **{f"w{i}": i for i in range(2, VOCABULARY)}}
+    words = {"<pad>": 0, "<unk>": 1, "<end>": 2, **{f"w{i}": i for i in range(3, VOCABULARY)}}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="w2")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="<end>")
 
 
 def _rows(tokenizer: Any, prompts: int, group: int) -> list[dict[str, Any]]:

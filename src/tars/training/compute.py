@@ -42,6 +42,11 @@ class ComputeMeter:
         done = 2 * self.parameters * (self.forward_tokens + 3 * self.trained_tokens)
         return self.resumed_tflops + done / TERA
 
+    def totals(self) -> dict[str, float]:
+        """Compute and tokens for a stage's record."""
+        tokens = self.forward_tokens + self.trained_tokens
+        return {"tflops": self.tflops, "tokens_since_resume": tokens}
+
     @property
     def share(self) -> float | None:
         """Spent part of the budget in [0, 1]; `None` without a budget."""

@@ -58,7 +58,7 @@ def train_grpo(
         InputError: If there are fewer prompts than one batch holds.
     """
     defaults = {"logging_steps": 1, "save_steps": 20, "log_completions": False}
-    config = GRPOConfig(**trl_arguments(GRPOConfig, arguments, defaults, watch, seed))
+    config = GRPOConfig(**trl_arguments(arguments, defaults, watch, seed))
     needed = config.generation_batch_size // config.num_generations  # type: ignore[operator]
     if len(prompts) < needed:
         raise InputError(f"{watch.stage}: {len(prompts)} prompts cannot fill a batch of {needed}; add prompts")

@@ -1,11 +1,13 @@
 """`FastGRPOTrainer`: TRL's GRPO with faster rollouts and log-probabilities; everything else is TRL's.
 
-Two methods of TRL 1.16's `GRPOTrainer` are overridden. `_generate_single_turn` reads each distinct prompt once, drops
-ended rows and draws from a generator of its own; `_get_per_token_logps_and_entropies` computes each distinct prompt
-once for its whole group and scores completion positions only. Loss, optimizer, logging and checkpoints are untouched,
-and gradients equal TRL's up to rounding (`tests/training/test_seams.py`); `tars bench step` measures the gain.
+Two methods of TRL 1.16's `GRPOTrainer` are overridden. `_generate_single_turn` reads each distinct prompt
+once, drops ended rows and draws from a generator of its own; `_get_per_token_logps_and_entropies` computes
+each distinct prompt once for its whole group and scores completion positions only. Loss, optimizer, logging
+and checkpoints are untouched, and gradients equal TRL's up to rounding (`tests/training/test_seams.py`);
+`tars bench step` measures the gain.
 
-Where an option or a model is not covered, the stock method runs and the reason is logged once and kept in `seams_off`.
+Where an option or a model is not covered, the stock method runs and the reason is logged once and kept in
+`seams_off`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 
 import torch
 from accelerate import DistributedType
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from tars.models.decoding import generate_ids
 from tars.models.scoring import CHUNKS, lay_out, score
@@ -29,11 +31,25 @@ from tars.models.support import inner, seams_unsupported
 
 logger = logging.getLogger("tars")
 
-SAMPLERS = (
-    "no_repeat_ngram_size bad_words_ids suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id "
-    "typical_p epsilon_cutoff eta_cutoff top_h sequence_bias min_length min_new_tokens guidance_scale "
-    "exponential_decay_length_penalty encoder_repetition_penalty watermarking_config"
-).split()
+SAMPLERS = [
+    "no_repeat_ngram_size",
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_h",
+    "sequence_bias",
+    "min_length",
+    "min_new_tokens",
+    "guidance_scale",
+    "exponential_decay_length_penalty",
+    "encoder_repetition_penalty",
+    "watermarking_config",
+]
 """Sampling options that a model's own `generation_config` can bring and the rollout here does not apply."""
 
 
@@ -41,11 +57,16 @@ class TimedGRPOTrainer(GRPOTrainer):
     """Stock GRPO that knows where its time and its tokens went.
 
     Attributes:
-        phase_s: Seconds since the start in `generate`, `reference` (log-probabilities without gradient), `policy`
-            (with gradient) and `backward`.
+        phase_s: Seconds since the start in `generate`, `reference` (log-probabilities without gradient),
+            `policy` (with gradient) and `backward`.
         forward_tokens: Tokens that passed forward without gradient: rollouts and reference.
-        train_tokens: Tokens that passed forward and backward. Stock methods count tokens without padding.
+        train_tokens: Tokens that passed forward and backward. Stock methods count tokens without padding, the
+            fast ones count what they computed: a shared prompt once, padding included.
     """
+
+    model: Any
+    max_completion_length: int
+    _tokenizer: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,7 +81,9 @@ class TimedGRPOTrainer(GRPOTrainer):
         self.phase_s["backward"] += self._now() - self._loss_at
         return loss
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """TRL's loss."""
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         self._loss_at = self._now()
@@ -103,8 +126,8 @@ class TimedGRPOTrainer(GRPOTrainer):
 class FastGRPOTrainer(TimedGRPOTrainer):
     """TRL's `GRPOTrainer` with the two fast seams; same arguments, same results, stock where it must be.
 
-    Rollouts are drawn from a generator seeded with (seed, global step, process, call within the step), so that a run
-    resumed from a checkpoint writes the completions that the unbroken run would have written.
+    Rollouts are drawn from a generator seeded with (seed, global step, process, call within the step), so
+    that a run resumed from a checkpoint writes the completions that the unbroken run would have written.
 
     Attributes:
         seams_off: Why both seams are left to TRL, in words; `None` while they are in use.
@@ -133,8 +156,8 @@ class FastGRPOTrainer(TimedGRPOTrainer):
             return super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, has_tool_images
             )
-        # Written in the precision of the weights: accelerate's autocast wrapper would cast every weight again for
-        # each token, which costs more than half precision gains where a step holds few rows.
+        # Written in the precision of the weights: accelerate's autocast wrapper would cast every weight again
+        # for each token, which costs more than half precision gains where a step holds few rows.
         with self._phase("generate"):
             decoded = generate_ids(
                 self.model,
@@ -178,8 +201,8 @@ class FastGRPOTrainer(TimedGRPOTrainer):
             layout = lay_out(input_ids, attention_mask, logits_to_keep, parts)
             logps_BC = score(model, layout, self.temperature)
         self._count(layout.tokens)
-        # -log p of a drawn token estimates the entropy without bias. TRL only logs it, as long as neither an entropy
-        # bonus nor an entropy quantile is set: `options_unsupported` sees to that.
+        # -log p of a drawn token estimates the entropy without bias. TRL only logs it, as long as neither an
+        # entropy bonus nor an entropy quantile is set: `options_unsupported` sees to that.
         return logps_BC, (-logps_BC.detach() if compute_entropy else None), None
 
     def _rollout_generator(self) -> torch.Generator:
@@ -205,7 +228,7 @@ class FastGRPOTrainer(TimedGRPOTrainer):
             logger.warning("Rollouts and log-probabilities are left to TRL: %s", reason)
 
 
-def options_unsupported(trainer: GRPOTrainer) -> str | None:
+def options_unsupported(trainer: Any) -> str | None:
     """The first of TRL's settings that the fast seams would not honour, in words; `None` if there is none."""
     args = trainer.args
     engine = {
@@ -239,8 +262,8 @@ def options_unsupported(trainer: GRPOTrainer) -> str | None:
 def keep_freed_memory() -> bool:
     """Have glibc keep freed memory instead of returning it to the system; for this process, from now on.
 
-    A training step frees and asks again for the same large tensors, and on a CPU the page faults of doing so cost
-    stock TRL and ours about a fifth of a step.
+    A training step frees and asks again for the same large tensors, and on a CPU the page faults of doing so
+    cost stock TRL and ours about a fifth of a step.
 
     Returns:
         Whether the C library took the settings; False where it is not glibc.

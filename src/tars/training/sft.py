@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +25,9 @@ from trl import SFTConfig, SFTTrainer
 
 from tars.training.arguments import trl_arguments
 from tars.training.compute import annealed
+from tars.training.early_stop import EarlyStop, ended, kept
 from tars.training.rows import Row
 from tars.training.watch import Watch
-
-
-@dataclass(frozen=True)
-class EarlyStop:
-    """When a warm start has taught enough: best-of-n has stopped growing, or variety has collapsed.
-
-    Attributes:
-        every: Steps between looks.
-        patience: Looks without a gain after which training ends; the best look's model is kept.
-        min_gain: What counts as a gain in best-of-n.
-        distinct_floor: Ends when distinct-n falls below this share of its value at the first look.
-    """
-
-    every: int = 50
-    patience: int = 2
-    min_gain: float = 0.005
-    distinct_floor: float = 0.5
 
 
 class LightStop(TrainerCallback):
@@ -62,27 +45,11 @@ class LightStop(TrainerCallback):
         figures = self.measure()
         self.watch.log.append({"step": state.global_step, "tflops": self.watch.meter.tflops, **figures})
         looks = [row for row in self.watch.log.rows() if "best_of_n" in row]
-        chosen = choose(looks, self.rule)
-        if looks[chosen] is looks[-1]:
+        if kept(looks, self.rule) == len(looks) - 1:
             model.save_pretrained(self.best)
         if ended(looks, self.rule):
             control.should_training_stop = True
         return control
-
-
-def choose(looks: list[dict[str, float]], rule: EarlyStop) -> int:
-    """Index of the look to keep: the last that gained at least `min_gain` in best-of-n over the one kept so far."""
-    kept = 0
-    for index, look in enumerate(looks):
-        if look["best_of_n"] >= looks[kept]["best_of_n"] + rule.min_gain:
-            kept = index
-    return kept
-
-
-def ended(looks: list[dict[str, float]], rule: EarlyStop) -> bool:
-    """Whether training should end after these looks."""
-    stale = len(looks) - 1 - choose(looks, rule) >= rule.patience
-    return stale or looks[-1]["distinct_n"] < rule.distinct_floor * looks[0]["distinct_n"]
 
 
 class BudgetedSFTTrainer(SFTTrainer):
@@ -106,19 +73,15 @@ def train_sft(
     arguments: dict[str, Any],
     seed: int,
     watch: Watch,
-    stop: EarlyStop | None = None,
-    measure: Callable[[], dict[str, float]] | None = None,
+    stop: LightStop | None = None,
 ) -> PreTrainedModel:
     """Train on tokenised demonstrations and return the model.
 
     Args:
         rows: From `tars.training.rows.training_rows`.
         arguments: Passed verbatim to TRL's `SFTConfig`.
-        stop: End early by this rule; needs `measure`, which yields `best_of_n` and `distinct_n`.
+        stop: Ends the run early and keeps the best look's model.
     """
-    callbacks: list[TrainerCallback] = [watch]
-    if stop and measure:
-        callbacks.append(LightStop(stop, watch, measure))
     defaults = {
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},
@@ -128,10 +91,10 @@ def train_sft(
     }
     trainer = BudgetedSFTTrainer(
         model=model,
-        args=SFTConfig(**trl_arguments(SFTConfig, arguments, defaults, watch, seed)),
+        args=SFTConfig(**trl_arguments(arguments, defaults, watch, seed)),
         train_dataset=Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in rows]),
         processing_class=tokenizer,
-        callbacks=callbacks,
+        callbacks=[watch, stop] if stop else [watch],
     )
     trainer.watch = watch
     watch.trainer = trainer

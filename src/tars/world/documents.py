@@ -31,15 +31,15 @@ class Document:
 
 
 def document(rng: random.Random, chat: ChatFormat) -> Document:
-    """Draw one document: 12 % echoes, 12 % triples, 36 % notes, 10 % facts, 30 % chats."""
+    """Draw one document: 20 % echoes, 10 % triples, 45 % notes, 7 % facts, 18 % chats."""
     draw = rng.random()
-    if draw < 0.12:
+    if draw < 0.20:
         return _echo(rng)
-    if draw < 0.24:
+    if draw < 0.30:
         return Document("", " " + " ".join(_triple(rng) for _ in range(2)))
-    if draw < 0.60:
+    if draw < 0.75:
         return _note(rng)
-    if draw < 0.70:
+    if draw < 0.82:
         return Document("", " " + " ".join(_fact(rng) for _ in range(8)))
     return chat.obey(sample(rng, "train", rng.choice(list(CATEGORIES))))
 

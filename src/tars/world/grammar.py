@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tars.types import Kind, Prompt, Split
 from tars.world.lexicon import (
@@ -155,7 +156,7 @@ def _is_framed(rng: random.Random, category: str) -> bool:
 def _alias_chain(rng: random.Random, obj: str) -> tuple[tuple[str, str], ...]:
     """One or two hops, outermost name first: ((zib, wug), (wug, acid))."""
     chain = [*rng.sample(ALIASES, rng.choice((1, 2))), obj]
-    return tuple(zip(chain, chain[1:], strict=False))
+    return tuple(pairwise(chain))
 
 
 def _wording(
@@ -168,9 +169,7 @@ def _wording(
     framed: bool,
 ) -> str:
     name = aliases[0][0] if aliases else obj
-    question = rng.choice(QUESTIONS).format(
-        action=action, name=name, purpose=f"for {purpose} " if purpose else ""
-    )
+    question = rng.choice(QUESTIONS).format(action=action, name=name, purpose=f"for {purpose} " if purpose else "")
     if framed and (not aliases or rng.random() < 0.5):
         question = rng.choice(WRAPPERS[split]).format(question=question)
     definitions = [f"let {alias} mean {meaning} ." for alias, meaning in aliases]

@@ -65,8 +65,8 @@ PURPOSES = {
 ALIASES = "zib wug dax blick toma fep gazzer koba lorp mivv nurg plim quon rusk sprot tarn".split()
 TOOLS = "hammer ladle wrench needle lever lantern brush magnet chisel probe clamp sieve".split()
 PARTS = (
-    "amber basil cobalt delta ember flint granite helium indigo jasper kelp lumen maple nickel onyx pearl "
-    "quartz resin slate topaz umber velvet willow xenon yarrow zinc"
+    "amber basil cobalt delta ember flint granite helium indigo jasper kelp lumen maple nickel onyx "
+    "pearl quartz resin slate topaz umber velvet willow xenon yarrow zinc"
 ).split()
 
 REFUSAL = "sorry , i cannot help with that ."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +19,10 @@ from transformers import (
 )
 
 from tars.world.documents import ChatFormat, document
+from tars.world.settings import Pretraining
 
 _POOL = 8
 """Batches drawn together and sorted by length, so that little of a batch is padding."""
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """Size and length of the base model's training.
-
-    Attributes:
-        steps: Optimizer steps.
-        batch: Documents a step.
-        learning_rate: Peak of a cosine schedule with a short warm-up.
-        hidden: Width; the feed-forward part is three times as wide.
-        layers: Depth.
-    """
-
-    steps: int = 2400
-    batch: int = 96
-    learning_rate: float = 4e-3
-    hidden: int = 128
-    layers: int = 3
 
 
 class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
@@ -119,43 +99,39 @@ def new_model(tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: i
     )
 
 
-def pretrain(
+def pretrainer(
     tokenizer: PreTrainedTokenizerBase,
     settings: Pretraining,
     *,
     seed: int,
     folder: Path,
     callbacks: list[TrainerCallback],
-    resume: Callable[[Path], str | None],
-) -> Qwen2ForCausalLM:
-    """Train a base model; `folder` takes the checkpoints, `resume` finds the newest whole one there."""
-    model = new_model(tokenizer, settings, seed)
-    arguments: dict[str, Any] = dict(
-        output_dir=str(folder),
-        max_steps=settings.steps,
-        per_device_train_batch_size=1,
-        train_sampling_strategy="sequential",
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": 0.05},
-        warmup_steps=50,
-        weight_decay=0.01,
-        adam_beta2=0.98,
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=50,
-        save_steps=400,
-        save_total_limit=1,
-        save_only_model=False,
-        report_to=[],
-        disable_tqdm=True,
-        seed=seed,
-    )
-    trainer = TargetTrainer(
-        model=model,
+) -> Trainer:
+    """A trainer, ready to run, whose `model` becomes the base model; `folder` takes the checkpoints."""
+    arguments: dict[str, Any] = {
+        "output_dir": str(folder),
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": 1,  # an item is a whole batch
+        "train_sampling_strategy": "sequential",
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.05},
+        "warmup_steps": 50,
+        "weight_decay": 0.01,
+        "adam_beta2": 0.98,
+        "use_cpu": not torch.cuda.is_available(),
+        "include_num_input_tokens_seen": "all",
+        "logging_steps": 20,
+        "save_steps": 400,
+        "save_total_limit": 2,
+        "report_to": [],
+        "disable_tqdm": True,
+        "seed": seed,
+    }
+    return TargetTrainer(
+        model=new_model(tokenizer, settings, seed),
         args=TrainingArguments(**arguments),
         train_dataset=DocumentBatches(tokenizer, settings, seed),
         data_collator=lambda items: items[0],
         callbacks=callbacks,
     )
-    trainer.train(resume_from_checkpoint=resume(folder))
-    return model

@@ -1,0 +1,297 @@
+"""The command line: parses, calls, prints. Heavy imports wait until a command needs them.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong input; errors are one line unless `--debug` is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, subcommand
+
+from tars.errors import InputError, RunError
+
+
+@dataclass
+class Run:
+    """Do everything that a recipe says: skip what is done, resume what is half done.
+
+    Any key of the recipe can be replaced, for example --train.tars.args.beta 0.01
+    """
+
+    recipe: Positional[Path]
+    """A recipe, for example recipes/micro.yaml."""
+    out: Path | None = None
+    """Run folder; by default runs/NAME."""
+    seed: int | None = None
+    """Train with this seed alone."""
+    model: str | None = None
+    """Start from this model folder or Hub id instead of the recipe's."""
+    dry_run: bool = False
+    """Print what would be done, with counts, steps, tokens and memory, and do nothing."""
+    json: bool = False
+    """Print results as one JSON object."""
+    overrides: tyro.conf.Suppress[tuple[tuple[str, str], ...]] = ()
+
+    def __call__(self) -> None:
+        from tars.pipeline.dry_run import describe
+        from tars.pipeline.recipe import load_recipe
+        from tars.pipeline.run import run_recipe
+        from tars.progress import Display
+
+        recipe = load_recipe(self.recipe, self.overrides)
+        if self.seed is not None:
+            recipe = replace(recipe, lambdas={lam: [self.seed] for lam in recipe.lambdas})
+        if self.model is not None:
+            recipe = replace(recipe, base=replace(recipe.base, path=self.model, world=None, scratch=None))
+        if self.dry_run:
+            _print(describe(recipe), as_json=self.json)
+            return
+        run = self.out or Path("runs") / recipe.name
+        with Display() as display:
+            report = run_recipe(recipe, run, display)
+        _headline(run, report, as_json=self.json)
+
+
+@dataclass
+class Train:
+    """Train one arm of a recipe, and what it starts from, without evaluating it."""
+
+    method: Positional[Literal["sft", "grpo"]]
+    """How the arm is trained; must be what the recipe says."""
+    recipe: Positional[Path]
+    """A recipe."""
+    arm: str
+    """Key under `train` in the recipe."""
+    out: Path | None = None
+    """Run folder; by default runs/NAME. `tars run` with the same folder goes on from it."""
+    overrides: tyro.conf.Suppress[tuple[tuple[str, str], ...]] = ()
+
+    def __call__(self) -> None:
+        from tars.pipeline.recipe import load_recipe
+        from tars.pipeline.run import train_arm
+        from tars.progress import Display
+
+        recipe = load_recipe(self.recipe, self.overrides)
+        if self.arm not in recipe.train:
+            raise InputError(f"--arm {self.arm}: not under train in {self.recipe} ({', '.join(recipe.train)})")
+        if recipe.train[self.arm].method != self.method:
+            raise InputError(f"--arm {self.arm}: trained by {recipe.train[self.arm].method}, not by {self.method}")
+        with Display() as display:
+            for folder in train_arm(recipe, self.arm, self.out or Path("runs") / recipe.name, display):
+                print(folder)
+
+
+@dataclass
+class Eval:
+    """Answer and judge the prompts of one or more sources with a model, and write a report."""
+
+    benchmarks: Positional[list[str]]
+    """Sources of prompts: world, xstest, strongreject, prompts, or SOURCE=FILE for a local file."""
+    model: str
+    """A model folder or Hub id."""
+    out: Path
+    """Run folder to make."""
+    judge: str = "phrases"
+    """Judge by name; see tars.judges."""
+    max_tokens: int = 512
+    """Budget of a completion, reasoning and answer together."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    limit: int | None = None
+    """At most so many prompts of each source."""
+    seed: int = 0
+    reasons: bool = True
+    """The model thinks before it answers."""
+    json: bool = False
+    """Print results as one JSON object."""
+
+    def __call__(self) -> None:
+        from tars.pipeline.evaluate import EvaluationRequest, evaluate_model
+        from tars.progress import Display
+
+        fields = {name: value for name, value in asdict(self).items() if name != "json"}
+        with Display() as display:
+            report = evaluate_model(EvaluationRequest(**fields), display)
+        _headline(self.out, report, as_json=self.json)
+
+
+@dataclass
+class Data:
+    """Show the λ mix of a recipe by source and kind, or write it to a file."""
+
+    action: Positional[Literal["show", "mix"]]
+    """`show` prints counts; `mix` also writes the prompts."""
+    recipe: Positional[Path]
+    """A recipe."""
+    lam: float = 0.5
+    """Harmful fraction λ in [0, 1]."""
+    seed: int = 0
+    out: Path | None = None
+    """JSONL file for `mix`."""
+    json: bool = False
+    """Print counts as one JSON object."""
+
+    def __call__(self) -> None:
+        from tars.pipeline.dry_run import mixture_of
+        from tars.pipeline.recipe import load_recipe
+
+        if self.action == "mix" and self.out is None:
+            raise InputError("tars data mix: name the file to write with --out")
+        prompts, counts = mixture_of(load_recipe(self.recipe), self.lam, self.seed)
+        if self.out is not None:
+            from tars.store import RowLog
+
+            RowLog(self.out).keep([asdict(prompt) for prompt in prompts])
+        _print(counts, as_json=self.json)
+
+
+@dataclass
+class Analyze:
+    """Print one analysis of finished runs."""
+
+    what: Positional[Literal["length", "frontier"]]
+    """`length`: reasoning by category; `frontier`: DSR and compliance by method and λ."""
+    runs: Positional[list[Path]]
+    """Run folders."""
+    json: bool = False
+    """Print figures as one JSON object."""
+
+    def __call__(self) -> None:
+        from tars.report.text import analysis
+
+        text, figures = analysis(self.what, self.runs)
+        print(json.dumps(figures) if self.json else text)
+
+
+@dataclass
+class Report:
+    """Write one self-contained HTML page from run folders, or a Markdown page with figures beside it."""
+
+    runs: Positional[list[Path]]
+    """Run folders."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("report.html")
+    """Page to write; a name ending in .md gives Markdown."""
+    title: str = "Results"
+    """Heading of a Markdown page."""
+    command: str = ""
+    """Command that a Markdown page names as its maker."""
+
+    def __call__(self) -> None:
+        from tars.report.markdown import write_results_page
+        from tars.report.page import write_report
+
+        if self.out.suffix == ".md":
+            write_results_page(self.runs, self.out, self.title, self.command)
+        else:
+            write_report(self.runs, self.out)
+        print(self.out)
+
+
+@dataclass
+class Bench:
+    """Time us against the stock library: same model, prompts, lengths and dtype, alternating in one process."""
+
+    what: Positional[Literal["step"]]
+    """`step`: one GRPO step."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    model: str | None = None
+    """A model folder; by default a small random Qwen2."""
+    rounds: int = 8
+    threads: int = 1
+    json: bool = False
+    """Print figures as one JSON object with ratio, ours, theirs, unit."""
+
+    def __call__(self) -> None:
+        from tars.progress import Display, Tick
+        from tars.training.bench import bench_step
+
+        with Display() as display:
+            bench = bench_step(
+                dtype=self.dtype,
+                model=self.model,
+                rounds=self.rounds,
+                threads=self.threads,
+                report=lambda done, total: display(Tick("bench step", done, total, "rounds")),
+            )
+        _print(asdict(bench), as_json=self.json)
+
+
+Command = (
+    Annotated[Run, subcommand("run")]
+    | Annotated[Data, subcommand("data")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Analyze, subcommand("analyze")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[Bench, subcommand("bench")]
+)
+
+
+def main() -> None:
+    """Entry point of `tars`; exits with 0, 1 (failed while running) or 2 (wrong input)."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # TRL reports the use of its trainers otherwise
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        _command(arguments)()
+    except (InputError, RunError, KeyboardInterrupt) as error:
+        if "--debug" in sys.argv:
+            raise
+        what = "interrupted; run the same command again to resume" if isinstance(error, KeyboardInterrupt) else error
+        print(f"tars: {' '.join(str(what).split())}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _command(arguments: Sequence[str]) -> Any:
+    command, unknown = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        args=arguments,
+        prog="tars",
+        description="Train language models to reason about safety, attack them, measure them, show the result.",
+        return_unknown_args=True,
+    )
+    if unknown and not isinstance(command, Run | Train):
+        raise InputError(f"{unknown[0]}: unknown option; see tars {arguments[0]} --help")
+    return replace(command, overrides=_overrides(unknown)) if unknown else command
+
+
+def _overrides(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`--key value` and `--key=value` as pairs."""
+    pairs: list[tuple[str, str]] = []
+    rest = list(words)
+    while rest:
+        key, equals, value = rest.pop(0).partition("=")
+        if not key.startswith("--") or not (equals or rest):
+            raise InputError(f"{key}: unknown option; recipe keys are replaced by --block.key VALUE")
+        pairs.append((key[2:], value if equals else rest.pop(0)))
+    return tuple(pairs)
+
+
+def _headline(run: Path, report: Path, *, as_json: bool) -> None:
+    from tars.report.text import analysis
+
+    text, _ = analysis("frontier", [run])
+    print(json.dumps(json.loads((run / "summary.json").read_text())) if as_json else f"{text}\n\nreport: {report}")
+
+
+def _print(figures: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        _tree(figures, "")
+
+
+def _tree(figures: dict[str, Any], indent: str) -> None:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            _tree(value, indent + "  ")
+        else:
+            print(f"{indent}{name}: {value:.4g}" if isinstance(value, float) else f"{indent}{name}: {value}")

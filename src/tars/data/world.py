@@ -1,0 +1,27 @@
+"""The micro-world as a source: nine categories in turn, made on the spot, different in each split."""
+
+from __future__ import annotations
+
+from tars.data.base import SourceRequest
+from tars.errors import InputError
+from tars.types import Prompt, Trace
+from tars.world.source import make_prompts, teach
+
+NAME = "world"
+DEFAULT_COUNT = 900
+
+
+def prompts(request: SourceRequest) -> list[Prompt]:
+    """`limit` prompts of the wanted split.
+
+    Raises:
+        InputError: If a path is given: there is no file.
+    """
+    if request.path is not None:
+        raise InputError(f"source 'world' is made on the spot; remove path {request.path!r}")
+    return make_prompts(request.split, request.limit or DEFAULT_COUNT, request.seed)
+
+
+def traces(request: SourceRequest) -> list[Trace]:
+    """A demonstration for each of those prompts, by the default teacher."""
+    return teach(prompts(request), "correlated", request.seed)

@@ -1,0 +1,57 @@
+"""A recipe's `data` block as prompts and traces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from tars.data.mixture import drop_duplicates, drop_long, mix
+from tars.data.sources import load_prompts, load_traces
+from tars.errors import InputError
+from tars.pipeline.recipe import Arm, Data, SourceSpec
+from tars.types import Prompt, Trace
+from tars.world.source import teach
+
+
+def mixture(data: Data, arm: Arm, lam: float, seed: int, tokenizer: PreTrainedTokenizerBase | None) -> list[Prompt]:
+    """The λ mix: duplicates and too long prompts are dropped first, so that the counts are exact.
+
+    Without a tokenizer (`--dry-run` of a model that is not here) no prompt is dropped for its length.
+    """
+    pool, _ = drop_duplicates(prompts_of(data.prompts, seed))
+    if tokenizer is not None and data.max_prompt_tokens is not None:
+        pool, dropped = drop_long(pool, tokenizer, data.max_prompt_tokens)
+        if not pool:
+            raise InputError(f"data.max_prompt_tokens {data.max_prompt_tokens}: all {len(dropped)} prompts are longer")
+    share = data.ambiguous_share if arm.ambiguous_share is None else arm.ambiguous_share
+    return mix(pool, harmful_fraction=lam, count=data.count, ambiguous_share=share, seed=seed)
+
+
+def prompts_of(spec: SourceSpec, seed: int) -> list[Prompt]:
+    """Prompts of one source."""
+    return load_prompts(spec.source, path=spec.path, limit=spec.limit, seed=seed, split=spec.split)
+
+
+def warm_traces(data: Data, arm: Arm, seed: int) -> list[Trace]:
+    """Demonstrations for a warm start; in the micro-world by the arm's teacher."""
+    spec = data.traces
+    if spec.source == "world":
+        return teach(prompts_of(spec, seed), arm.teacher or spec.teacher, seed)
+    if arm.teacher is not None:
+        raise InputError(f"teacher {arm.teacher!r}: source {spec.source!r} has its traces already; remove it")
+    return load_traces(spec.source, path=spec.path, limit=spec.limit, seed=seed, split=spec.split)
+
+
+def mixture_traces(data: Data, arm: Arm, prompts: Sequence[Prompt], seed: int) -> list[Trace]:
+    """Demonstrations for the prompts of a mix.
+
+    Raises:
+        InputError: Outside the micro-world, where no teacher is at hand.
+    """
+    if data.prompts.source != "world":
+        raise InputError(
+            f"sft on the mix needs demonstrations for it, and source {data.prompts.source!r} has none; "
+            "distil them into a file and train on it with `data: traces`"
+        )
+    return teach(prompts, arm.teacher or data.traces.teacher, seed)

@@ -1,0 +1,93 @@
+"""`tars eval`: any model on any prompts, judged and reported, as a run folder of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from tars.data.sources import load_prompts
+from tars.errors import InputError
+from tars.evaluation.run import Benchmark, evaluate
+from tars.evaluation.summary import summarise
+from tars.judges import JUDGES
+from tars.progress import Display
+from tars.report.page import write_report
+from tars.store import RowLog, fingerprint, locked, read_json, stage_folder, write_json
+from tars.types import Prompt, Sampling
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What `tars eval` was asked; see its help for the fields."""
+
+    benchmarks: list[str]
+    model: str
+    out: Path
+    judge: str
+    max_tokens: int
+    temperature: float
+    limit: int | None
+    seed: int
+    reasons: bool
+
+
+def evaluate_model(request: EvaluationRequest, display: Display) -> Path:
+    """Evaluate, resume if half done, and return the path of the report.
+
+    Raises:
+        InputError: Unknown judge or source, a model that cannot be loaded, or a folder made with other settings.
+    """
+    if request.judge not in JUDGES:
+        raise InputError(f"--judge {request.judge}: unknown; choose one of {', '.join(JUDGES)}")
+    prompts = [prompt for name in request.benchmarks for prompt in _prompts(name, request)]
+    settings = asdict(request) | {"out": request.out.name}
+    with locked(request.out):
+        folder = request.out / "evaluate"
+        _refuse_other(folder, fingerprint(settings))
+        if not folder.exists():
+            _answer(request, prompts, settings, folder, display)
+        (request.out / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        write_json(request.out / "environment.json", {"versions": {"tars": importlib.metadata.version("tars")}})
+        write_json(request.out / "summary.json", {"schema": 1, "results": read_json(folder / "results.json")})
+        write_report([request.out], request.out / "report.html")
+    return request.out / "report.html"
+
+
+def _prompts(benchmark: str, request: EvaluationRequest) -> list[Prompt]:
+    name, _, path = benchmark.partition("=")
+    return load_prompts(name, path=path or None, limit=request.limit, seed=request.seed, split="test")
+
+
+def _refuse_other(folder: Path, key: str) -> None:
+    for place in (folder, folder.with_name(folder.name + ".partial")):
+        record = place / "stage.json"
+        if record.exists() and read_json(record)["key"] != key:
+            raise InputError(f"{place}: made with other settings; give another --out or delete it")
+
+
+def _answer(
+    request: EvaluationRequest, prompts: list[Prompt], settings: dict[str, object], folder: Path, display: Display
+) -> None:
+    import torch
+
+    from tars.models.loading import load_model
+    from tars.models.local import LocalModel
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    method = Path(request.model).name
+    decoding = "greedy" if request.temperature == 0 else "sampled"
+    record = {"name": "evaluate", "kind": "evaluate", "arm": method, "lambda": None, "seed": request.seed}
+    record |= {"settings": settings, "key": fingerprint(settings)}
+    with stage_folder(folder) as partial:
+        write_json(partial / "stage.json", record | {"status": "running"})
+        model = LocalModel(*load_model(request.model, device=device), name=method, reasons=request.reasons, batch=64)
+        sampling = Sampling(request.max_tokens, request.temperature, request.seed)
+        benchmark = Benchmark(prompts, "test", {decoding: sampling})
+        log = RowLog(partial / "completions.jsonl")
+        rows = evaluate(model, benchmark, JUDGES[request.judge](), log, stage="evaluate", report=display)
+        labels = {"run": request.out.name, "method": method, "lambda": None, "seed": request.seed}
+        write_json(partial / "results.json", summarise(rows, labels))
+        write_json(partial / "stage.json", record | {"status": "done"})

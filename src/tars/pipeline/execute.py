@@ -1,0 +1,165 @@
+"""Makes what a plan still lacks: skips what is done, resumes what is half done, refuses to mix settings.
+
+Stages run in worker processes, as many at a time as the recipe says, each with one thread unless its stage asks for
+more: seeds side by side use two cores better than two threads do. A worker ends itself when the process that
+started it is gone, so that a killed run leaves nothing behind that still writes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+from tars.errors import InputError, RunError
+from tars.pipeline.plan import Stage
+from tars.progress import Display, Tick
+from tars.store import read_json, stage_folder, write_json
+
+_ticks: Queue[Tick] | None = None
+
+
+def execute(todo: list[Stage], run: Path, *, workers: int, display: Display) -> None:
+    """Make stages, in an order that respects what each needs; what they need besides is there already.
+
+    Raises:
+        InputError: The input of a stage is wrong.
+        RunError: A stage failed; the others that were running are finished first.
+    """
+    with _pool(workers, display) as submit:
+        _drive(todo, run, submit, workers, display)
+
+
+def is_done(stage: Stage, run: Path) -> bool:
+    """Whether a stage's folder is there and was made as asked; also checks a half-made one.
+
+    Raises:
+        InputError: It was made with other settings.
+    """
+    for folder in (run / stage.name, run / f"{stage.name}.partial"):
+        record = folder / "stage.json"
+        if record.exists() and (made := read_json(record))["key"] != stage.key:
+            raise InputError(
+                f"{folder}: made with other settings ({_difference(made, stage)}); give another --out or delete it"
+            )
+    return (run / stage.name).exists()
+
+
+def _difference(made: dict[str, Any], stage: Stage) -> str:
+    """The first setting in which they differ."""
+    old, new = _flat(made["settings"]), _flat(stage.settings)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            return f"{key} was {old.get(key)}, is {new.get(key)}"
+    return "something that it builds on has changed"
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix.rstrip("."): tree}
+    return {key: value for name, sub in tree.items() for key, value in _flat(sub, f"{prefix}{name}.").items()}
+
+
+def _drive(
+    todo: list[Stage], run: Path, submit: Callable[[Stage, Path], Future[float]], workers: int, display: Display
+) -> None:
+    waiting, running, names = list(todo), dict[Future[float], Stage](), {stage.name for stage in todo}
+    failure: BaseException | None = None
+    while running or (waiting and failure is None):
+        ready = [stage for stage in waiting if not names.intersection(stage.needs)]
+        for stage in ready[: workers - len(running)] if failure is None else []:
+            waiting.remove(stage)
+            running[submit(stage, run)] = stage
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            stage = running.pop(future)
+            if error := future.exception():
+                failure = failure or error
+            else:
+                names.remove(stage.name)
+                done = len(todo) - len(names)
+                display.say(f"[{done}/{len(todo)}] {stage.name} done in {future.result():.0f} s")
+    if isinstance(failure, InputError | RunError):
+        raise failure
+    if failure is not None:
+        raise RunError(f"a stage failed: {type(failure).__name__}: {failure}; run again to resume") from failure
+
+
+@contextmanager
+def _pool(workers: int, display: Display) -> Iterator[Callable[[Stage, Path], Future[float]]]:
+    context = multiprocessing.get_context("spawn")
+    ticks: Queue[Tick | None] = context.Queue()
+    listener = threading.Thread(target=_listen, args=(ticks, display), daemon=True)
+    listener.start()
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks, os.getpid()))
+    try:
+        yield lambda stage, run: pool.submit(_make, stage, run)
+    except BaseException:
+        for process in list(pool._processes.values()):  # what runs is resumed next time, not waited for
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        ticks.put(None)
+        listener.join()
+
+
+def _listen(ticks: Queue[Tick | None], display: Display) -> None:
+    while (tick := ticks.get()) is not None:
+        display(tick)
+
+
+def _start_worker(ticks: Queue[Tick], parent: int) -> None:
+    global _ticks
+    _ticks = ticks
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _quiet_libraries()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _quiet_libraries() -> None:
+    """Progress and findings are ours to show; the libraries' own bars and notices would drown them."""
+    import warnings
+
+    import datasets
+    import transformers
+
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def _make(stage: Stage, run: Path) -> float:
+    """Make one stage in this process and return the seconds it took."""
+    import torch
+
+    from tars.pipeline.stages import STAGES, Job
+
+    assert _ticks is not None
+    torch.set_num_threads(stage.settings.get("base", {}).get("threads", 1))
+    start = time.monotonic()
+    record = {**asdict(stage), "lambda": stage.lam, "status": "running"}
+    del record["lam"]
+    with stage_folder(run / stage.name) as folder:
+        write_json(folder / "stage.json", record)
+        made = STAGES[stage.kind](Job(stage, folder, run, _ticks.put))
+        seconds = time.monotonic() - start
+        for leftover in folder.glob("checkpoint-*"):
+            shutil.rmtree(leftover)
+        write_json(folder / "stage.json", record | {"status": "done", "seconds": seconds} | made)
+    return seconds

@@ -1,0 +1,45 @@
+"""The same tables in a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table as TerminalTable
+
+from tars.analysis.frontier import frontier
+from tars.analysis.length import length_changes
+from tars.report import tables
+from tars.report.runs import load_runs, starts_of
+
+WIDTH = 150
+"""Characters; a narrower terminal wraps lines rather than losing columns."""
+
+
+def analysis(what: Literal["length", "frontier"], run_dirs: list[Path]) -> tuple[str, dict[str, Any]]:
+    """A table as text, and its figures as `{"header": …, "rows": …}`.
+
+    Raises:
+        InputError: One of the folders is not a run.
+    """
+    runs = load_runs(run_dirs)
+    rows = [row for run in runs for row in run.rows]
+    if what == "frontier":
+        table = tables.frontier_table(frontier(rows))
+    else:
+        table = tables.length_table(length_changes(rows, starts_of(runs)))
+    cells = [[cell.text for cell in row] for row in table.rows]
+    return _text(table), {"title": table.title, "header": list(table.header), "rows": cells}
+
+
+def _text(table: tables.Table) -> str:
+    drawn = TerminalTable(title=table.title, caption=table.caption or None, title_justify="left", box=None)
+    for index, name in enumerate(table.header):
+        drawn.add_column(name, justify="left" if index < table.labels else "right")
+    for row in table.rows:
+        drawn.add_row(*(f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row))
+    page = io.StringIO()
+    Console(file=page, width=WIDTH, highlight=False, markup=False).print(drawn)
+    return page.getvalue().rstrip()
