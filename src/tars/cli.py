@@ -241,6 +241,8 @@ def main() -> None:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         _command(arguments)()
+    except BrokenPipeError:  # the reader of our output had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, RunError, KeyboardInterrupt) as error:
         if "--debug" in sys.argv:
             raise

@@ -93,7 +93,7 @@ class _Planner:
             "max_tokens": self.recipe.evaluation.max_tokens,
         }
         settings["arm"].pop("lambdas")
-        settings["data"].pop("test")
+        settings["data"]["test"] = []  # training must not depend on it
         return self._add(Stage(_name(arm, own_lam, seed), "train", seed, settings, (start,), arm, own_lam))
 
     def _evaluate(self, arm: str, lam: float | None, seed: int) -> None:
