@@ -122,6 +122,9 @@ def _start_worker(ticks: Queue[Tick], parent: int) -> None:
     _ticks = ticks
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _quiet_libraries()
+    from tars.training.seams import keep_freed_memory
+
+    keep_freed_memory()
 
 
 def _end_with(parent: int) -> None:

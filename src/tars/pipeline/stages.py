@@ -27,12 +27,12 @@ from tars.rewards.trl import reward_functions
 from tars.store import RowLog, read_json, write_json
 from tars.training.compute import ComputeMeter
 from tars.training.grpo import train_grpo
+from tars.training.pretraining import pretrainer
 from tars.training.rows import training_rows
 from tars.training.sft import LightStop, train_sft
 from tars.training.validation import Validation
 from tars.training.watch import Watch
 from tars.types import Prompt, Sampling
-from tars.world.pretraining import pretrainer
 from tars.world.settings import Pretraining
 from tars.world.tokenizer import build_tokenizer
 
@@ -79,7 +79,8 @@ def _pretrain(job: Job, settings: Pretraining) -> Made:
     tokenizer, meter = build_tokenizer(), ComputeMeter(0)
     watch = Watch(job.folder, stage=job.stage.name, meter=meter, report=job.report)
     trainer = pretrainer(tokenizer, settings, seed=job.stage.seed, folder=job.folder, callbacks=[watch])
-    watch.trainer, meter.parameters = trainer, trainer.model.num_parameters()
+    meter.parameters = trainer.model.num_parameters()
+    watch.attach(trainer)
     trainer.train(resume_from_checkpoint=watch.resume())
     return _save(job, trainer.model, tokenizer, meter.totals())
 

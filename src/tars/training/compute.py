@@ -7,8 +7,11 @@ passed through the model: prompts shared by a group count once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from torch.optim.lr_scheduler import LambdaLR
 
 TERA = 1e12
 
@@ -53,7 +56,7 @@ class ComputeMeter:
         return None if self.budget_tflops is None else min(1.0, self.tflops / self.budget_tflops)
 
 
-def annealed(meter: ComputeMeter, warmup_steps: int, final: float = 0.1) -> Any:
+def annealed(meter: ComputeMeter, warmup_steps: int, final: float = 0.1) -> Callable[[int], float]:
     """A learning-rate factor by step: linear warm-up, then down to `final` as the budget is spent.
 
     Methods of unequal step cost then anneal alike over equal compute.
@@ -64,3 +67,17 @@ def annealed(meter: ComputeMeter, warmup_steps: int, final: float = 0.1) -> Any:
         return warm * (1 - (1 - final) * (meter.share or 0.0))
 
     return factor
+
+
+class AnnealsOverBudget:
+    """Mixin for a trainer with a `watch`: with a compute budget, the learning rate anneals over it."""
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The trainer's own schedule without a budget, `annealed` with one."""
+        trainer: Any = self
+        meter: ComputeMeter = trainer.watch.meter
+        if meter.budget_tflops is None:
+            return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        factor = annealed(meter, int(trainer.args.warmup_steps))
+        trainer.lr_scheduler = LambdaLR(optimizer or trainer.optimizer, factor)
+        return trainer.lr_scheduler

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig
@@ -17,23 +16,14 @@ from trl import GRPOConfig
 from tars.errors import InputError
 from tars.rewards.trl import to_rows
 from tars.training.arguments import trl_arguments
-from tars.training.compute import annealed
+from tars.training.compute import AnnealsOverBudget
 from tars.training.seams import FastGRPOTrainer
 from tars.training.watch import Watch
 from tars.types import Prompt
 
 
-class BudgetedGRPOTrainer(FastGRPOTrainer):
+class BudgetedGRPOTrainer(AnnealsOverBudget, FastGRPOTrainer):
     """GRPO whose learning rate anneals over the compute budget, if there is one."""
-
-    watch: Watch
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.watch.meter.budget_tflops is None:
-            return super().create_scheduler(num_training_steps, optimizer)
-        factor = annealed(self.watch.meter, int(self.args.warmup_steps))
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
-        return self.lr_scheduler
 
 
 def train_grpo(
@@ -70,7 +60,6 @@ def train_grpo(
         processing_class=tokenizer,
         callbacks=[watch],
     )
-    trainer.watch = watch
-    watch.trainer = trainer
+    watch.attach(trainer)
     trainer.train(resume_from_checkpoint=watch.resume())
     return model

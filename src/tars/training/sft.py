@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import (
     PreTrainedModel,
@@ -24,9 +23,10 @@ from transformers import (
 from trl import SFTConfig, SFTTrainer
 
 from tars.training.arguments import trl_arguments
-from tars.training.compute import annealed
+from tars.training.compute import AnnealsOverBudget
 from tars.training.early_stop import EarlyStop, ended, kept
 from tars.training.rows import Row
+from tars.training.target_loss import TargetLoss
 from tars.training.watch import Watch
 
 
@@ -52,17 +52,8 @@ class LightStop(TrainerCallback):
         return control
 
 
-class BudgetedSFTTrainer(SFTTrainer):
+class BudgetedSFTTrainer(AnnealsOverBudget, TargetLoss, SFTTrainer):
     """TRL's SFT whose learning rate anneals over the compute budget, if there is one."""
-
-    watch: Watch
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.watch.meter.budget_tflops is None:
-            return super().create_scheduler(num_training_steps, optimizer)
-        factor = annealed(self.watch.meter, int(self.args.warmup_steps))
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
-        return self.lr_scheduler
 
 
 def train_sft(
@@ -96,8 +87,7 @@ def train_sft(
         processing_class=tokenizer,
         callbacks=[watch, stop] if stop else [watch],
     )
-    trainer.watch = watch
-    watch.trainer = trainer
+    watch.attach(trainer)
     trainer.train(resume_from_checkpoint=watch.resume())
     return _best(watch.folder, model)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tars.errors import RunError
 from tars.progress import Report, Tick
@@ -29,11 +29,7 @@ _SHOWN = ("loss", "reward", "dsr", "compliance", "reasoning_tokens", "kl")
 
 
 class Watch(TrainerCallback):
-    """Log, progress, budget and checkpoints of one run.
-
-    Attributes:
-        trainer: Set right after the trainer is made; its token counts feed the meter.
-    """
+    """Log, progress, budget and checkpoints of one run."""
 
     def __init__(
         self,
@@ -50,6 +46,12 @@ class Watch(TrainerCallback):
         self.probe, self.probe_every = probe, probe_every
         self.trainer: Any = None
         self._figures: dict[str, float] = {}
+
+    def attach(self, trainer: Any) -> None:
+        """Watch this trainer, alone: its token counts feed the meter, and it no longer prints its own log."""
+        self.trainer = trainer
+        trainer.watch = self
+        trainer.remove_callback(PrinterCallback)
 
     def resume(self) -> str | None:
         """The checkpoint to go on from, with the log and the meter set back to it; `None` to start afresh."""

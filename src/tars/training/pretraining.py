@@ -18,6 +18,7 @@ from transformers import (
     set_seed,
 )
 
+from tars.training.target_loss import TargetLoss
 from tars.world.documents import ChatFormat, document
 from tars.world.settings import Pretraining
 
@@ -67,15 +68,8 @@ class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
         return {"input_ids": ids, "labels": labels}
 
 
-class TargetTrainer(Trainer):
-    """Scores only positions that are learned: the head over the vocabulary is the dearest layer of a tiny model."""
-
-    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
-        ids_BT, labels_BT = inputs["input_ids"], inputs["labels"]
-        learned = (labels_BT[:, 1:] != -100).flatten()
-        hidden = model.model(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
-        logits = model.lm_head(hidden.flatten(0, 1)[learned])
-        return torch.nn.functional.cross_entropy(logits, labels_BT[:, 1:].flatten()[learned])
+class Pretrainer(TargetLoss, Trainer):
+    """A plain trainer that learns targets only."""
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: int) -> Qwen2ForCausalLM:
@@ -128,7 +122,7 @@ def pretrainer(
         "disable_tqdm": True,
         "seed": seed,
     }
-    return TargetTrainer(
+    return Pretrainer(
         model=new_model(tokenizer, settings, seed),
         args=TrainingArguments(**arguments),
         train_dataset=DocumentBatches(tokenizer, settings, seed),
