@@ -42,13 +42,13 @@ class Run:
 
     def __call__(self) -> None:
         from tars.pipeline.dry_run import describe
-        from tars.pipeline.recipe import load_recipe
+        from tars.pipeline.recipe import load_recipe, with_seed
         from tars.pipeline.run import run_recipe
         from tars.progress import Display
 
         recipe = load_recipe(self.recipe, self.overrides)
         if self.seed is not None:
-            recipe = replace(recipe, lambdas={lam: [self.seed] for lam in recipe.lambdas})
+            recipe = with_seed(recipe, self.seed)
         if self.model is not None:
             recipe = replace(recipe, base=replace(recipe.base, path=self.model, world=None, scratch=None))
         if self.dry_run:
@@ -243,12 +243,19 @@ def main() -> None:
         _command(arguments)()
     except BrokenPipeError:  # the reader of our output had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (InputError, RunError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in sys.argv:
             raise
-        what = "interrupted; run the same command again to resume" if isinstance(error, KeyboardInterrupt) else error
-        print(f"tars: {' '.join(str(what).split())}", file=sys.stderr)
+        print(f"tars: {' '.join(_told(error).split())}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; run the same command again to resume"
+    if isinstance(error, InputError | RunError):
+        return str(error)
+    return f"{type(error).__name__}: {error}; --debug shows where"
 
 
 def _command(arguments: Sequence[str]) -> Any:

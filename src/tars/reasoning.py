@@ -46,7 +46,9 @@ def split(text: str, *, ended: bool = True, prefilled: bool = False, reasons: bo
     opens, closes = text.count(OPEN) + prefilled, text.count(CLOSE)
     if not reasons:
         wrong: Stop = "malformed" if opens or closes else "finished"
-        return Parts(None, _after_last_close(text).strip(), wrong if ended else "truncated")
+        inside = not closes and (prefilled or text.lstrip().startswith(OPEN))  # all of it is one unclosed thought
+        answer = None if inside else _after_last_close(text).strip()
+        return Parts(None, answer, wrong if ended else "truncated")
     head, closed, tail = text.partition(CLOSE)
     before, opened, thought = ("", OPEN, head) if prefilled else head.partition(OPEN)
     broken: Stop = "malformed" if ended else "truncated"

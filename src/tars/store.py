@@ -7,6 +7,7 @@ needlessly and nothing of other settings is taken for it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tars.errors import InputError, RunError
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 CHECKPOINT_MARK = "whole.json"
 """Written into a checkpoint folder last; a checkpoint without it was cut off and is ignored."""
@@ -35,12 +38,16 @@ def _plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically; see `write_text`."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Write atomically: readers see the old file or the new one, never half of it."""
     beside = path.with_name(path.name + ".tmp")
     with _no_space_named(path):
         with beside.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=True, allow_nan=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -67,11 +74,23 @@ class RowLog:
         self.path = path
 
     def append(self, *rows: dict[str, Any]) -> None:
-        """Add rows; they are on disk when this returns."""
+        """Add rows; they outlive this process when this returns."""
         text = "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows)
-        with _no_space_named(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        with _no_space_named(self.path):
+            self._drop_torn_line()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+
+    def _drop_torn_line(self) -> None:
+        """A crash can leave half a row at the end; what is appended would be glued to it."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb+") as file:
+            end = file.seek(0, os.SEEK_END)
+            if not end or (file.seek(end - 1), file.read(1))[1] == b"\n":
+                return
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
     def rows(self) -> list[dict[str, Any]]:
         """All whole rows; a torn last line is left out."""
@@ -83,8 +102,9 @@ class RowLog:
     def keep(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace the content, for example to drop what came after the checkpoint that is resumed."""
         beside = self.path.with_name(self.path.name + ".tmp")
-        beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        beside.replace(self.path)
+        with _no_space_named(self.path):
+            beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            beside.replace(self.path)
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def stage_folder(folder: Path) -> Iterator[Path]:
     with _no_space_named(partial):
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
-    partial.rename(folder)
+        partial.rename(folder)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -113,10 +133,14 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process alone.
 
     Raises:
-        InputError: If another process holds it.
+        InputError: If another process holds it, or it cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); use another --out") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -126,10 +150,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _no_space_named(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one line; what was written before stays."""
+    """Turn a full or read-only disk into one line; what was written before stays. Other errors pass."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.strerror is None:
+        if error.errno not in DISK_ERRORS:
             raise
         raise RunError(f"{path}: cannot write ({error.strerror}); free or change the disk and run again") from error

@@ -61,7 +61,7 @@ class Completion:
     Attributes:
         text: Everything generated, end-of-turn token left out.
         reasoning: What stands inside the think tags; `None` if there is none.
-        answer: What the user sees; `None` if the budget ran out inside the reasoning.
+        answer: What the user sees; `None` if the reasoning never closed.
         stop: finished, truncated or malformed.
         reasoning_tokens: Tokens up to and including the closing tag; `None` if there is no reasoning.
         answer_tokens: Tokens after it, end-of-turn token included; `None` if there is no answer.

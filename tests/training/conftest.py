@@ -31,6 +31,11 @@ from transformers import (
 )
 from trl import GRPOConfig
 
+from tars.training.compute import ComputeMeter
+from tars.training.rows import Row, training_rows
+from tars.training.watch import Watch
+from tars.world.source import make_prompts, teach
+
 WORDS = 64
 ENDS = [2, 3, 4, 5, 6]
 SIZE = {
@@ -130,3 +135,24 @@ def make_trainer(word_tokenizer, tmp_path) -> Callable[..., Any]:
 def prompt_rows() -> Callable[..., list[dict[str, str]]]:
     """A factory: prompts -> the rows of one generation batch, each prompt four times."""
     return lambda prompts=PROMPTS: [{"prompt": prompt} for prompt in prompts for _ in range(4)]
+
+
+@pytest.fixture
+def make_watch() -> Callable[..., Watch]:
+    """A factory: folder -> what watches a run there. `interrupt_at` is a tick after which the user presses Ctrl-C."""
+
+    def make(folder, *, parameters=1000, budget=None, interrupt_at=None, **options: Any) -> Watch:
+        def report(tick):
+            if interrupt_at is not None and tick.done >= interrupt_at:
+                raise KeyboardInterrupt
+
+        folder.mkdir(exist_ok=True)
+        return Watch(folder, stage="test", meter=ComputeMeter(parameters, budget), report=report, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def world_rows(world_tokenizer) -> list[Row]:
+    """Tokenised demonstrations of 40 prompts, of unequal length."""
+    return training_rows(world_tokenizer, teach(make_prompts("train", 40, 0), "flat", 0), reasoning=True, max_tokens=None)[0]

@@ -71,7 +71,7 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, list[Row]]]:
         for field in ("kind", "category"):
             for group in dict.fromkeys(row[field] for row in chosen):
                 members = [row for row in chosen if row[field] == group]
-                if field == "kind" or group not in _ALL:  # a category called like a kind is that kind
+                if field == "kind" or group not in (*_ALL, "all"):  # a category called like a kind is that kind
                     yield split, decoding, group, members
 
 

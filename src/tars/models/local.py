@@ -102,7 +102,7 @@ def parse(tokenizer: PreTrainedTokenizerBase, ids: list[int], eos_ids: list[int]
     """Decode generated ids (end-of-turn token included if reached) and tell reasoning and answer apart."""
     ended = bool(ids) and ids[-1] in eos_ids
     body = ids[:-1] if ended else ids
-    text = str(tokenizer.decode(body, skip_special_tokens=False))
+    text = str(tokenizer.decode(body, skip_special_tokens=False, clean_up_tokenization_spaces=False))
     parts = split(text, ended=ended, reasons=reasons)
     if parts.reasoning is None:
         return Completion(text, None, parts.answer, parts.stop, None, len(ids))

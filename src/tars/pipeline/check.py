@@ -3,43 +3,95 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_type_hints
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from tars.errors import InputError
+from tars.pipeline.plan import Stage
 from tars.pipeline.recipe import Recipe
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Names of scorers, judge, sources and teachers, arguments for TRL, and the model folder.
+def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True) -> None:
+    """Names of scorers, judge, sources and teachers, arguments for TRL, the model folder, the data.
+
+    Args:
+        stages: The recipe's plan, or a part of it: only what these read is looked for.
+        model: Look at the model folder too.
 
     Raises:
         InputError: One line that names the key, what it says, and what it could say.
     """
-    from trl import GRPOConfig, SFTConfig
-
-    from tars.data.sources import SOURCES
     from tars.judges import JUDGES
     from tars.models.loading import check_model_folder, is_local
     from tars.rewards.scorers import SCORERS
-    from tars.training.arguments import check_arguments
-    from tars.world.source import TEACHERS
 
     _known("evaluation.judge", recipe.evaluation.judge, JUDGES)
     _known("rewards.safety", recipe.rewards.safety, SCORERS)
     _known("rewards.helpfulness", recipe.rewards.helpfulness, SCORERS)
+    _check_names(recipe)
+    _check_arms(recipe)
+    if model and recipe.base.path is not None and is_local(recipe.base.path):
+        check_model_folder(recipe.base.path)
+    _check_data(recipe, stages)
+
+
+def _check_names(recipe: Recipe) -> None:
+    from tars.data.sources import SOURCES
+    from tars.world.source import TEACHERS
+
     data = recipe.data
     for spec in (data.prompts, data.traces, *data.validation, *data.test):
         _known("data: source", spec.source, SOURCES)
         _known("data: teacher", spec.teacher, TEACHERS)
     for name, arm in recipe.train.items():
-        config = SFTConfig if arm.method == "sft" else GRPOConfig
-        check_arguments(config, arm.args, f"train.{name}.args")
         if arm.teacher is not None:
             _known(f"train.{name}.teacher", arm.teacher, TEACHERS)
+
+
+def _check_arms(recipe: Recipe) -> None:
+    from trl import GRPOConfig, SFTConfig
+
+    from tars.training.arguments import check_arguments
+
+    for name, arm in recipe.train.items():
+        config = SFTConfig if arm.method == "sft" else GRPOConfig
+        check_arguments(config, arm.args, f"train.{name}.args")
+        _check_types(config, arm.args, f"train.{name}.args")
         if arm.method == "grpo" and arm.data == "traces":
             raise InputError(f"train.{name}.data: grpo trains on the mix; remove it")
-    if recipe.base.path is not None and is_local(recipe.base.path):
-        check_model_folder(recipe.base.path)
+        if arm.stop is not None and not recipe.data.validation:
+            raise InputError(f"train.{name}.stop: measuring needs data.validation; add it or remove stop")
+
+
+def _check_types(config: type, arguments: Mapping[str, Any], where: str) -> None:
+    """TRL's dataclasses take any value and fail on it hours later, in the middle of a stage."""
+    hints = get_type_hints(config)
+    for name, value in arguments.items():
+        try:
+            TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, Mapping))
+        except PydanticSchemaGenerationError:
+            continue
+        except ValidationError as error:
+            raise InputError(f"{where}.{name}: {error.errors()[0]['msg']}, not {value!r}") from error
+
+
+def _check_data(recipe: Recipe, stages: Sequence[Stage]) -> None:
+    """Load what the stages will read, so that a wrong file or an empty kind is found now; the world needs no look."""
+    from tars.pipeline.datasets import mixture, prompts_of, warm_traces
+
+    data = recipe.data
+    if any(stage.kind == "evaluate" for stage in stages):
+        for spec in data.test:
+            prompts_of(spec, 0)
+    for stage in stages:
+        if stage.kind == "train":
+            arm = recipe.train[stage.arm]
+            if arm.data == "traces" and data.traces.source != "world":
+                warm_traces(data, arm, stage.seed)
+            if arm.data == "mix":
+                mixture(data, arm, float(stage.lam or 0.0), stage.seed, None)
 
 
 def _known(key: str, name: str, names: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tars.data.mixture import counts
 from tars.errors import InputError
@@ -13,8 +13,17 @@ from tars.pipeline.plan import Stage, plan
 from tars.pipeline.recipe import Arm, Recipe
 from tars.types import Prompt
 
-GENERATION = {"num_generations": 8, "max_completion_length": 256}
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+SILENT = {"num_train_epochs": 3, "max_steps": -1, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
 """TRL's defaults where a recipe is silent."""
+
+GENERATION = {"num_generations": 8, "max_completion_length": 256}
+"""Likewise for GRPO."""
+
+CHARACTERS = 4
+"""Characters a token, roughly, where no tokenizer is at hand."""
 
 
 def mixture_of(recipe: Recipe, lam: float, seed: int) -> tuple[list[Prompt], dict[str, Any]]:
@@ -31,84 +40,117 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     """The resolved plan as a tree of plain values.
 
     Raises:
-        InputError: As the run itself would for its data.
+        InputError: As the run itself would for its recipe and data; a model that is not here is only told of.
     """
-    check_recipe(recipe)
     stages = plan(recipe)
-    memory = _memory(recipe)
-    told = {stage.name: _stage(recipe, stage) for stage in stages if stage.kind == "train"}
-    tested = sum(len(prompts_of(spec, 0)) for spec in recipe.data.test)
+    check_recipe(recipe, stages, model=False)
+    model, config, tokenizer = _model(recipe)
     return {
         "recipe": recipe.name,
-        "model": recipe.base.path or ("micro-world" if recipe.base.world else "made from the recipe's texts"),
-        "stages": len(stages),
-        "test prompts": tested,
-        "train": told,
-        "estimated GPU memory in GiB, one device without sharding": memory,
+        "model": model,
+        "stages": ", ".join(stage.name for stage in stages),
+        "test prompts": sum(len(prompts_of(spec, 0)) for spec in recipe.data.test),
+        "train": {stage.name: _stage(recipe, stage, tokenizer) for stage in stages if stage.kind == "train"},
+        "estimated GPU memory in GiB, one device without sharding": _memory(recipe, config),
     }
 
 
-def _stage(recipe: Recipe, stage: Stage) -> dict[str, Any]:
+def _model(recipe: Recipe) -> tuple[str, PreTrainedConfig | str, PreTrainedTokenizerBase | None]:
+    """The base model in words, its configuration or why it is not known, and its tokenizer if it is on this disk."""
+    path = recipe.base.path
+    if path is None:
+        small = "small enough for any device"
+        return ("micro-world" if recipe.base.world else "made from the recipe's texts"), small, None
+    from transformers import AutoConfig, AutoTokenizer
+
+    from tars.models.loading import check_model_folder, is_local
+
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": is_local(path)}
+    missing = ""
+    if is_local(path):
+        try:
+            check_model_folder(path)
+        except InputError as error:
+            missing = f" (a run would stop: {error})"
+    try:
+        config = AutoConfig.from_pretrained(path, **options)
+    except (OSError, ValueError):
+        return f"{path}{missing}", f"unknown: the configuration of {path} cannot be reached from here", None
+    usable = is_local(path) and not missing
+    return f"{path}{missing}", config, AutoTokenizer.from_pretrained(path, **options) if usable else None
+
+
+def _stage(recipe: Recipe, stage: Stage, tokenizer: PreTrainedTokenizerBase | None) -> dict[str, Any]:
     arm = recipe.train[stage.arm]
     if arm.data == "traces":
-        traces = len(warm_traces(recipe.data, arm, stage.seed))
-        return {"method": arm.method, "traces": traces, **_steps(arm, traces)}
-    prompts = mixture(recipe.data, arm, float(stage.lam or 0.0), stage.seed, None)
+        traces = warm_traces(recipe.data, arm, stage.seed)
+        texts = [f"{t.prompt.text}{t.reasoning or '' if arm.reasoning else ''}{t.answer}" for t in traces]
+        told = {"method": arm.method, "traces": len(traces), "tokens in them": _tokens(texts, tokenizer)}
+        return told | _steps(arm, len(traces))
+    prompts = mixture(recipe.data, arm, float(stage.lam or 0.0), stage.seed, tokenizer)
     shown = {"λ": stage.lam, "prompts by source and kind": counts(prompts)}
+    if tokenizer is None and recipe.data.max_prompt_tokens is not None:
+        shown["too long prompts"] = "not dropped here: the tokenizer is not at hand"
     return {"method": arm.method, **shown, **_steps(arm, len(prompts))}
 
 
+def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> str:
+    """Without chat template and tags, which add a few dozen to each."""
+    if tokenizer is None:
+        return f"about {sum(map(len, texts)) // CHARACTERS}"
+    return str(sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]))  # type: ignore[arg-type]
+
+
 def _steps(arm: Arm, rows: int) -> dict[str, Any]:
-    """Steps and the most tokens that training can generate; `None` where a compute budget decides."""
-    args = GENERATION | arm.args
-    batch = int(args.get("per_device_train_batch_size", 8)) * int(args.get("gradient_accumulation_steps", 1))
-    group = int(args["num_generations"]) if arm.method == "grpo" else 1
+    """Steps and the most tokens that training can generate; neither where a compute budget decides."""
+    args = SILENT | GENERATION | arm.args
+    accumulated = int(args["gradient_accumulation_steps"])
+    batch, epochs = int(args["per_device_train_batch_size"]) * accumulated, float(args["num_train_epochs"])
     if arm.tflops is not None:
         return {"ends after": f"{arm.tflops:g} TFLOPs"}
+    steps, told = int(args["max_steps"]), {"devices assumed": 1}
+    if arm.method == "sft":
+        an_epoch = math.ceil(math.ceil(rows / int(args["per_device_train_batch_size"])) / accumulated)
+        return {"steps": steps if steps > 0 else math.ceil(epochs * an_epoch), **told}
+    group = int(args["num_generations"])
     if batch % group:
         raise InputError(f"args: a batch of {batch} completions does not hold whole groups of {group}")
-    steps = int(args.get("max_steps", -1))
-    if steps < 0:
-        steps = math.ceil(float(args.get("num_train_epochs", 3)) * (rows // (batch // group)))
-    told: dict[str, Any] = {"steps": steps, "devices assumed": 1}
-    if arm.method == "grpo":
-        told["generated tokens at most"] = steps * batch * int(args["max_completion_length"])
-    return told
+    if rows < batch // group:
+        raise InputError(f"args: {rows} prompts cannot fill a batch of {batch // group}; lower the batch or add some")
+    steps = steps if steps > 0 else math.ceil(epochs * (rows // (batch // group)))
+    return {
+        "steps": steps,
+        "prompts a step": batch // group,
+        **told,
+        "generated tokens at most": steps * batch * int(args["max_completion_length"]),
+    }
 
 
-def _memory(recipe: Recipe) -> dict[str, Any] | str:
+def _memory(recipe: Recipe, config: PreTrainedConfig | str) -> dict[str, Any] | str:
     """Estimate for each arm; in words why there is none."""
-    if recipe.base.path is None:
-        return "small enough for any device"
-    from transformers import AutoConfig
+    if isinstance(config, str):
+        return config
+    return {name: _arm_memory(recipe, arm, config) for name, arm in recipe.train.items()}
 
-    from tars.models.loading import check_model_folder, is_local
+
+def _arm_memory(recipe: Recipe, arm: Arm, config: PreTrainedConfig) -> dict[str, float]:
     from tars.models.memory import estimate_memory
 
-    if is_local(recipe.base.path):
-        check_model_folder(recipe.base.path)
-    try:
-        config = AutoConfig.from_pretrained(recipe.base.path, trust_remote_code=False)
-    except OSError:
-        return f"unknown: the configuration of {recipe.base.path} cannot be reached from here"
-    estimates: dict[str, Any] = {}
-    for name, arm in recipe.train.items():
-        args = GENERATION | arm.args
-        length = int(args.get("max_length") or 0) or (
-            int(recipe.data.max_prompt_tokens or 512) + int(args["max_completion_length"])
-        )
-        batch = int(args.get("per_device_train_batch_size", 8))
-        estimate = estimate_memory(
-            config,
-            method=arm.method,
-            dtype=recipe.base.dtype,
-            autocast=bool(args.get("bf16", True)),
-            tokens=batch * length,
-            group=int(args.get("generation_batch_size") or batch * int(args.get("gradient_accumulation_steps", 1))),
-            length=length,
-            checkpointing=bool(args.get("gradient_checkpointing", True)),
-            reference=float(args.get("beta", 0.0)) > 0,
-        )
-        parts = ("weights", "gradients", "optimizer", "reference", "casts", "activations", "kv_cache", "total")
-        estimates[name] = {part: round(getattr(estimate, part), 2) for part in parts}
-    return estimates
+    args = SILENT | GENERATION | arm.args
+    length = int(args.get("max_length") or 0) or (
+        int(recipe.data.max_prompt_tokens or 512) + int(args["max_completion_length"])
+    )
+    batch = int(args["per_device_train_batch_size"])
+    estimate = estimate_memory(
+        config,
+        method=arm.method,
+        dtype=recipe.base.dtype,
+        autocast=bool(args.get("bf16", True)),
+        tokens=batch * length,
+        group=int(args.get("generation_batch_size") or batch * int(args["gradient_accumulation_steps"])),
+        length=length,
+        checkpointing=bool(args.get("gradient_checkpointing", True)),
+        reference=float(args.get("beta", 0.0)) > 0,
+    )
+    parts = ("weights", "gradients", "optimizer", "reference", "casts", "activations", "kv_cache", "total")
+    return {part: round(getattr(estimate, part), 2) for part in parts}

@@ -10,20 +10,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tars.errors import InputError, RunError
 from tars.pipeline.plan import Stage
 from tars.progress import Display, Tick
-from tars.store import read_json, stage_folder, write_json
+from tars.store import DISK_ERRORS, read_json, stage_folder, write_json
+
+if TYPE_CHECKING:
+    from tars.pipeline.stages import Job
 
 _ticks: Queue[Tick] | None = None
 
@@ -47,7 +52,7 @@ def is_done(stage: Stage, run: Path) -> bool:
     """
     for folder in (run / stage.name, run / f"{stage.name}.partial"):
         record = folder / "stage.json"
-        if record.exists() and (made := read_json(record))["key"] != stage.key:
+        if record.exists() and (made := read_json(record)).get("key") != stage.key:
             raise InputError(
                 f"{folder}: made with other settings ({_difference(made, stage)}); give another --out or delete it"
             )
@@ -56,7 +61,7 @@ def is_done(stage: Stage, run: Path) -> bool:
 
 def _difference(made: dict[str, Any], stage: Stage) -> str:
     """The first setting in which they differ."""
-    old, new = _flat(made["settings"]), _flat(stage.settings)
+    old, new = _flat(made.get("settings", {})), _flat(stage.settings)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             return f"{key} was {old.get(key)}, is {new.get(key)}"
@@ -82,15 +87,26 @@ def _drive(
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             stage = running.pop(future)
             if error := future.exception():
-                failure = failure or error
+                failure = failure or _told(stage, error)
             else:
                 names.remove(stage.name)
                 done = len(todo) - len(names)
                 display.say(f"[{done}/{len(todo)}] {stage.name} done in {future.result():.0f} s")
-    if isinstance(failure, InputError | RunError):
-        raise failure
     if failure is not None:
-        raise RunError(f"a stage failed: {type(failure).__name__}: {failure}; run again to resume") from failure
+        raise failure
+
+
+def _told(stage: Stage, error: BaseException) -> BaseException:
+    """The error of a stage in words; a worker that was killed could not say anything itself."""
+    if isinstance(error, InputError | RunError):
+        return error
+    if isinstance(error, BrokenProcessPool):
+        what = "its process was killed, as the system does when memory runs out; use fewer workers or smaller batches"
+        told = RunError(f"{stage.name}: {what}, then run again to resume")
+    else:
+        told = RunError(f"{stage.name}: {type(error).__name__}: {error}; run again to resume")
+    told.__cause__ = error
+    return told
 
 
 @contextmanager
@@ -100,16 +116,32 @@ def _pool(workers: int, display: Display) -> Iterator[Callable[[Stage, Path], Fu
     listener = threading.Thread(target=_listen, args=(ticks, display), daemon=True)
     listener.start()
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks, os.getpid()))
+
+    def submit(stage: Stage, run: Path) -> Future[float]:
+        with _interrupts_held():
+            return pool.submit(_make, stage, run)
+
     try:
-        yield lambda stage, run: pool.submit(_make, stage, run)
+        yield submit
     except BaseException:
-        for process in list(pool._processes.values()):  # what runs is resumed next time, not waited for
+        for process in list((pool._processes or {}).values()):  # what runs is resumed next time, not waited for
             process.terminate()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        ticks.cancel_join_thread()  # a worker that was ended while it wrote may hold the queue for ever
         ticks.put(None)
-        listener.join()
+        listener.join(timeout=1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits: processes started meanwhile never see one, and are ended by us alone, without a word."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(ticks: Queue[Tick | None], display: Display) -> None:
@@ -159,10 +191,25 @@ def _make(stage: Stage, run: Path) -> float:
     record = {**asdict(stage), "lambda": stage.lam, "status": "running"}
     del record["lam"]
     with stage_folder(run / stage.name) as folder:
+        record["resumed"] = (folder / "stage.json").exists()  # then `seconds` tells of the last try alone
         write_json(folder / "stage.json", record)
-        made = STAGES[stage.kind](Job(stage, folder, run, _ticks.put))
+        made = _reported(STAGES[stage.kind], Job(stage, folder, run, _ticks.put))
         seconds = time.monotonic() - start
         for leftover in folder.glob("checkpoint-*"):
             shutil.rmtree(leftover)
+        (folder / "README.md").unlink(missing_ok=True)  # TRL's model card, which knows neither data nor base
         write_json(folder / "stage.json", record | {"status": "done", "seconds": seconds} | made)
     return seconds
+
+
+def _reported(make: Callable[[Job], dict[str, Any]], job: Job) -> dict[str, Any]:
+    """Call `make`; any error that is not ours becomes a `RunError`, since not every class survives the way back."""
+    try:
+        return make(job)
+    except (InputError, RunError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        raise RunError(f"{job.stage.name}: {type(error).__name__}: {reason}; run again to resume") from error

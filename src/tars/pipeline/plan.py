@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from tars.pipeline.recipe import Recipe
+from tars.errors import InputError
+from tars.pipeline.recipe import Arm, Data, Recipe, SourceSpec
 from tars.store import fingerprint
+
+_UNREAD = SourceSpec("unread")
 
 FORMAT = 1
 """Raised when stages are made differently, so that folders made before are not taken for them."""
@@ -56,23 +62,23 @@ class _Planner:
 
     def _runs(self, arm: str) -> list[tuple[float | None, int]]:
         """Every (λ, seed) of an arm; arms that see no mix have no λ."""
-        lambdas = self.recipe.lambdas
-        if arm != "base" and self.recipe.train[arm].data == "mix":
-            lambdas = self.recipe.train[arm].lambdas or lambdas
+        block = None if arm == "base" else self.recipe.train[arm]
+        lambdas = (block and block.lambdas) or self.recipe.lambdas
+        if block and block.data == "mix":
             return [(lam, seed) for lam, seeds in lambdas.items() for seed in seeds]
         return [(None, seed) for seed in sorted({seed for seeds in lambdas.values() for seed in seeds})]
 
     def _add(self, stage: Stage) -> str:
-        if stage.name not in self.done:
-            keys = [self.done[name].key for name in stage.needs]
-            key = fingerprint(FORMAT, stage.kind, stage.seed, stage.settings, keys)
-            self.done[stage.name] = Stage(**{**stage.__dict__, "key": key})
+        keys = [self.done[name].key for name in stage.needs]
+        key = fingerprint(FORMAT, stage.kind, stage.seed, stage.settings, keys)
+        if self.done.setdefault(stage.name, replace(stage, key=key)).key != key:
+            raise InputError(f"two different stages would be called {stage.name}; rename an arm")
         return stage.name
 
     def _base(self, seed: int) -> str:
         settings: dict[str, Any] = {"base": asdict(self.recipe.base)}
         if self.recipe.base.scratch:  # its tokenizer is made from the recipe's texts
-            settings["data"] = asdict(self.recipe.data)
+            settings |= _reading(self.recipe.data, prompts=True, traces=True)
         if self.recipe.base.path:
             settings["files"] = _files(Path(self.recipe.base.path))
         return self._add(Stage(f"base-s{seed}", "base", seed, settings, (), "base", None))
@@ -84,23 +90,26 @@ class _Planner:
         parent = block.start
         own_lam = lam if block.data == "mix" else None
         start = self._train(parent, lam, seed)
-        settings = {
-            "arm": asdict(block),
-            "lambda": own_lam,
-            "data": asdict(self.recipe.data),
-            "rewards": asdict(self.recipe.rewards),
-            "judge": self.recipe.evaluation.judge,
-            "max_tokens": self.recipe.evaluation.max_tokens,
-        }
-        settings["arm"].pop("lambdas")
-        settings["data"]["test"] = []  # training must not depend on it
+        settings = {"arm": asdict(block) | {"lambdas": None}, "lambda": own_lam} | self._reads(block)
         return self._add(Stage(_name(arm, own_lam, seed), "train", seed, settings, (start,), arm, own_lam))
+
+    def _reads(self, block: Arm) -> dict[str, Any]:
+        """What else of the recipe an arm depends on; the rest is blanked, so that changing it redoes nothing."""
+        measured = bool(block.validate_every or block.stop)
+        mixed = block.data == "mix"
+        settings = _reading(self.recipe.data, mix=mixed, traces=block.method == "sft", validation=measured)
+        if measured or block.method == "grpo":
+            settings["rewards"] = asdict(self.recipe.rewards)
+        if measured:
+            settings |= {"judge": self.recipe.evaluation.judge, "max_tokens": self.recipe.evaluation.max_tokens}
+        return settings
 
     def _evaluate(self, arm: str, lam: float | None, seed: int) -> None:
         model = self._train(arm, lam, seed)
         settings = {
             "evaluation": asdict(self.recipe.evaluation),
             "test": [asdict(spec) for spec in self.recipe.data.test],
+            "digests": _digests(self.recipe.data.test),
             "reasoning": self.reasons(arm),
         }
         settings["evaluation"].pop("arms")
@@ -110,6 +119,30 @@ class _Planner:
         return arm != "base" and self.recipe.train[arm].reasoning
 
 
+def _reading(
+    data: Data, *, prompts: bool = False, mix: bool = False, traces: bool = False, validation: bool = False
+) -> dict[str, Any]:
+    """The data block with what is not read left at its defaults, and digests of the files that are."""
+    seen = Data(data.prompts if prompts or mix else _UNREAD, data.traces if traces else _UNREAD, [])
+    if validation:
+        seen = replace(seen, validation=data.validation)
+    if mix:
+        how = {name: getattr(data, name) for name in ("count", "ambiguous_share", "max_prompt_tokens")}
+        seen = replace(seen, **how)
+    return {"data": asdict(seen), "digests": _digests([seen.prompts, seen.traces, *seen.validation])}
+
+
+def _digests(specs: Iterable[SourceSpec]) -> dict[str, str]:
+    """Content of local data files, so that another file under the same name is noticed."""
+    return {spec.path: _digest(Path(spec.path)) for spec in specs if spec.path and Path(spec.path).is_file()}
+
+
+@cache
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def _files(folder: Path) -> dict[str, list[int]]:
     """Size and time of a local model's files, so that another checkpoint in the same place is noticed."""
     files = sorted(folder.glob("*")) if folder.is_dir() else []
@@ -117,4 +150,4 @@ def _files(folder: Path) -> dict[str, list[int]]:
 
 
 def _name(arm: str, lam: float | None, seed: int) -> str:
-    return f"{arm}-s{seed}" if lam is None else f"{arm}-l{lam:g}-s{seed}"
+    return f"{arm}-s{seed}" if lam is None else f"{arm}-l{lam:.12g}-s{seed}"

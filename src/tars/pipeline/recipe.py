@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,11 +16,15 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from tars.errors import InputError
+from tars.pipeline.tree import override, parse
 from tars.training.early_stop import EarlyStop
 from tars.types import Split
 from tars.world.settings import Pretraining
 
 Lambda = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+"""Becomes part of a folder's name."""
+
 Seeds = Annotated[list[int], Field(min_length=1)]
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
@@ -124,11 +128,11 @@ class Evaluation:
 class Recipe:
     """Everything that a run depends on."""
 
-    name: str
+    name: Name
     base: Base
     data: Data
     rewards: Rewards
-    train: dict[str, Arm]
+    train: dict[Name, Arm]
     evaluation: Evaluation
     lambdas: dict[Lambda, Seeds] = field(default_factory=lambda: {0.5: [0]})
     note: str = ""
@@ -146,7 +150,7 @@ def load_recipe(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe
         InputError: No such file, no YAML, an unknown or ill-typed key; the message names the key and the remedy.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -154,7 +158,7 @@ def load_recipe(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a recipe is a mapping of blocks such as base, data, train")
     for key, value in overrides:
-        _override(tree, key, value)
+        override(tree, key, value)
     tree.pop("templates", None)  # a place for YAML anchors
     return build_recipe(tree, str(path))
 
@@ -169,9 +173,21 @@ def build_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with every arm trained with one seed alone."""
+
+    def alone(lambdas: dict[float, list[int]]) -> dict[float, list[int]]:
+        return {lam: [seed] for lam in lambdas}
+
+    train = {name: replace(arm, lambdas=arm.lambdas and alone(arm.lambdas)) for name, arm in recipe.train.items()}
+    return replace(recipe, lambdas=alone(recipe.lambdas), train=train)
+
+
 def _check(recipe: Recipe, where: str) -> None:
     if sum(x is not None for x in (recipe.base.path, recipe.base.world, recipe.base.scratch)) != 1:
         raise InputError(f"{where}: base: give exactly one of path, world and scratch")
+    if "base" in recipe.train:
+        raise InputError(f"{where}: train.base: base is the model that arms start from; rename the arm")
     for name in recipe.evaluation.arms:
         if name != "base" and name not in recipe.train:
             raise InputError(f"{where}: evaluation.arms: {name!r} is not under train ({', '.join(recipe.train)})")
@@ -189,28 +205,6 @@ def _ancestors(recipe: Recipe, name: str, where: str) -> None:
         if start in seen:
             raise InputError(f"{where}: train.{name}.start: arms start from each other: {' -> '.join([*seen, start])}")
         seen.append(start)
-
-
-def _override(tree: dict[str, Any], key: str, value: str) -> None:
-    *path, last = key.replace("-", "_").split(".")
-    node: Any = tree
-    for index, part in enumerate(path):
-        part = _existing(node, part)
-        if not isinstance(node.get(part), dict):
-            if node.get(part) is not None:
-                raise InputError(f"--{key}: {'.'.join(path[: index + 1])} is not a block; drop .{last}")
-            node[part] = {}
-        node = node[part]
-    try:
-        node[_existing(node, last)] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"--{key} {value}: not a YAML value") from error
-
-
-def _existing(node: Mapping[str, Any], part: str) -> str:
-    """Arm names may hold dashes; keys of dataclasses may not."""
-    dashed = part.replace("_", "-")
-    return dashed if dashed in node else part
 
 
 def _explain(error: ValidationError) -> str:
@@ -256,5 +250,6 @@ def block(cls: type[T], tree: Mapping[str, Any]) -> T:
 
 def _fields(location: tuple[int | str, ...]) -> list[str]:
     """Known keys of the block at a location in the tree."""
-    blocks = [_BLOCKS[str(part)] for part in location if str(part) in _BLOCKS]
+    keys = [part for above, part in zip((None, *location), location, strict=False) if above != "train"]  # no arm names
+    blocks = [_BLOCKS[str(key)] for key in keys if str(key) in _BLOCKS]
     return [entry.name for entry in dataclasses.fields(blocks[-1] if blocks else Recipe)]

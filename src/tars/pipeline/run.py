@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tars.pipeline.plan import Stage, plan
 from tars.pipeline.recipe import Recipe
 from tars.progress import Display
 from tars.report.page import write_report
-from tars.store import locked, read_json, write_json
+from tars.store import locked, read_json, write_json, write_text
 
 PACKAGES = ("tars", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "tokenizers")
 
@@ -31,32 +32,55 @@ def run_recipe(recipe: Recipe, run: Path, display: Display) -> Path:
         InputError, RunError: See `tars.pipeline.execute.execute`; what was made stays and is not made again.
     """
     stages = plan(recipe)
+    if undone(stages, run):
+        check_recipe(recipe, stages)  # before anything is written; a finished run needs no second look
     with locked(run):
-        (run / "recipe.yaml").write_text(yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True))
-        write_json(run / "environment.json", environment(recipe))
-        make(recipe, stages, run, display)
+        changed = make(recipe, stages, run, display)
         summary = {"schema": 1, "results": [row for stage in stages for row in results(stage, run)]}
         report = run / "report.html"
-        if not report.exists() or not _same(run / "summary.json", summary):
+        if changed or not report.exists() or not _same(run / "summary.json", summary):
             write_json(run / "summary.json", summary)
             write_report([run], report)
     return report
 
 
-def make(recipe: Recipe, stages: list[Stage], run: Path, display: Display) -> None:
-    """Make the stages that are not there yet; raises as `run_recipe` does."""
+def undone(stages: list[Stage], run: Path) -> list[Stage]:
+    """Those that are not there yet. Raises `InputError` if one was made with other settings."""
+    return [stage for stage in stages if not is_done(stage, run)]
+
+
+def make(recipe: Recipe, stages: list[Stage], run: Path, display: Display) -> bool:
+    """Make the stages that are not there yet; raises as `run_recipe` does.
+
+    Returns:
+        Whether there was anything to make, or the recipe reads differently.
+    """
+    _sweep(run)
     bring_cached(stages, run)
-    todo = [stage for stage in stages if not is_done(stage, run)]
+    todo = undone(stages, run)
+    changed = _record(recipe, run)
     if todo:
-        check_recipe(recipe)
+        write_json(run / "environment.json", environment(recipe))
         execute(todo, run, workers=recipe.workers, display=display)
         cache_bases(stages, run)
+    return changed or bool(todo)
+
+
+def _record(recipe: Recipe, run: Path) -> bool:
+    """Write the resolved recipe; whether it was another before."""
+    text, path = yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True), run / "recipe.yaml"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
 
 
 def train_arm(recipe: Recipe, arm: str, run: Path, display: Display) -> list[Path]:
     """Train one arm and what it starts from; returns its model folders. Raises as `run_recipe` does."""
     alone = replace(recipe, evaluation=replace(recipe.evaluation, arms=[arm]))
     stages = [stage for stage in plan(alone) if stage.kind != "evaluate"]
+    if undone(stages, run):
+        check_recipe(recipe, stages)  # before anything is written; a finished run needs no second look
     with locked(run):
         make(recipe, stages, run, display)
     return [run / stage.name / "model" for stage in stages if stage.arm == arm]
@@ -75,17 +99,18 @@ def environment(recipe: Recipe) -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
-        "seeds": sorted({seed for seeds in recipe.lambdas.values() for seed in seeds}),
+        "seeds": sorted({stage.seed for stage in plan(recipe)}),
         "commit": _commit(),
     }
 
 
 def _commit() -> str | None:
-    """The commit of a source checkout; `None` for an installed package."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    """The commit of a source checkout, `-dirty` if it was edited; `None` for an installed package."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        named = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -103,15 +128,26 @@ def cache_bases(stages: list[Stage], run: Path) -> None:
     for stage in stages:
         cached = _cache() / stage.key
         if stage.kind == "base" and stage.settings["base"]["world"] and not cached.exists():
-            _copy(run / stage.name, cached)
+            with suppress(OSError):  # a cache that cannot be written to costs time, not the run
+                _copy(run / stage.name, cached)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder so that the target appears only when whole."""
+    """Copy a folder so that the target appears only when whole; of two that do so at once, one wins."""
     beside = target.with_name(f"{target.name}.copy-{os.getpid()}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, beside)
-    beside.rename(target)
+    try:
+        shutil.copytree(source, beside)
+        if not target.exists():
+            beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sweep(run: Path) -> None:
+    """Remove copies that a killed run left half made."""
+    for leftover in run.glob("*.copy-*"):
+        shutil.rmtree(leftover)
 
 
 def _cache() -> Path:

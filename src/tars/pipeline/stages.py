@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tars.data.benchmarks import unique
 from tars.errors import InputError
 from tars.evaluation.run import Benchmark, evaluate
 from tars.evaluation.summary import summarise
@@ -46,9 +47,13 @@ class Job:
     run: Path
     report: Report
 
-    def model_of(self, name: str) -> str:
-        """Where the model of an earlier stage lies: in its folder, or where the recipe's `base.path` points."""
-        return read_json(self.run / name / "stage.json").get("model") or str(self.run / name / "model")
+    def load(self, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The model of an earlier stage: from its folder, or from where the recipe's `base.path` points."""
+        made = read_json(self.run / name / "stage.json")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if "model" in made:  # of another's making: in the recipe's dtype, not the one that it was published in
+            return load_model(made["model"], dtype=made["settings"]["base"]["dtype"], device=device)
+        return load_model(str(self.run / name / "model"), device=device)
 
 
 Made = dict[str, Any]
@@ -92,7 +97,7 @@ class _Training:
     job: Job
     arm: Arm
     data: Data
-    rewards: Rewards
+    rewards: Rewards | None
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     watch: Watch
@@ -109,8 +114,9 @@ class _Training:
 def make_trained(job: Job) -> Made:
     """Train one arm from the model that it starts from."""
     settings = job.stage.settings
-    arm, data, rewards = block(Arm, settings["arm"]), block(Data, settings["data"]), block(Rewards, settings["rewards"])
-    model, tokenizer = _load(job, job.stage.needs[0])
+    arm, data = block(Arm, settings["arm"]), block(Data, settings["data"])
+    rewards = block(Rewards, settings["rewards"]) if "rewards" in settings else None
+    model, tokenizer = job.load(job.stage.needs[0])
     meter = ComputeMeter(model.num_parameters(), arm.tflops)
     watch = Watch(job.folder, stage=job.stage.name, meter=meter, report=job.report)
     validation = _validation(settings, data, rewards, arm)
@@ -153,6 +159,7 @@ def _light_stop(training: _Training) -> LightStop | None:
 
 def _grpo(training: _Training) -> tuple[PreTrainedModel, Made]:
     rewards, tokenizer = training.rewards, training.tokenizer
+    assert rewards is not None  # every plan gives GRPO its rewards
     functions = reward_functions(
         tokenizer,
         safety=SCORERS[rewards.safety](),
@@ -178,7 +185,7 @@ def make_evaluated(job: Job) -> Made:
     """Answer and judge the test prompts; write every answer and the summary rows."""
     settings = job.stage.settings
     test = block(Evaluation, {**settings["evaluation"], "arms": []})
-    model, tokenizer = _load(job, job.stage.needs[0])
+    model, tokenizer = job.load(job.stage.needs[0])
     local = LocalModel(model, tokenizer, name=job.stage.needs[0], reasons=settings["reasoning"])
     decodings = {
         name: Sampling(test.max_tokens, temperature, job.stage.seed) for name, temperature in test.decodings.items()
@@ -200,12 +207,12 @@ STAGES: dict[str, Callable[[Job], Made]] = {
 
 
 def _prompts(specs: list[SourceSpec]) -> list[Prompt]:
-    """The same prompts for every seed, so that seeds differ in the model alone."""
-    return [prompt for spec in specs for prompt in prompts_of(spec, 0)]
+    """The same prompts for every seed, so that seeds differ in the model alone. Ids tell their answers apart."""
+    return unique([prompt for spec in specs for prompt in prompts_of(spec, 0)], "data.test and data.validation")
 
 
-def _validation(settings: dict[str, Any], data: Data, rewards: Rewards, arm: Arm) -> Validation | None:
-    if not data.validation:
+def _validation(settings: dict[str, Any], data: Data, rewards: Rewards | None, arm: Arm) -> Validation | None:
+    if not data.validation or rewards is None:
         return None
     return Validation(
         _prompts(data.validation),
@@ -215,11 +222,6 @@ def _validation(settings: dict[str, Any], data: Data, rewards: Rewards, arm: Arm
         settings["max_tokens"],
         arm.reasoning,
     )
-
-
-def _load(job: Job, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_model(job.model_of(name), device=device)
 
 
 def _save(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, made: Made) -> Made:

@@ -47,5 +47,6 @@ def trl_arguments(arguments: Mapping[str, Any], defaults: dict[str, Any], watch:
         "report_to": [],
         "disable_tqdm": True,
         "save_total_limit": 2,
+        "logging_nan_inf_filter": False,  # it would log the mean of the losses before in place of a NaN
     }
     return housekeeping | defaults | budget | dict(arguments)

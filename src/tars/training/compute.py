@@ -43,7 +43,8 @@ class ComputeMeter:
     def tflops(self) -> float:
         """Compute so far, in 10¹² FLOPs."""
         done = 2 * self.parameters * (self.forward_tokens + 3 * self.trained_tokens)
-        return self.resumed_tflops + done / TERA
+        # Added as whole FLOPs, so that a resumed run ends, logs and anneals by the same numbers as an unbroken one.
+        return (round(self.resumed_tflops * TERA) + done) / TERA
 
     def totals(self) -> dict[str, float]:
         """Compute and tokens for a stage's record."""

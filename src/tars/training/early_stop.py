@@ -1,7 +1,8 @@
 """When a light warm start has taught enough: a pure rule on what the looks at the model saw.
 
-TARS (arXiv 2507.00971, §3.3, appendix P) stops SFT early so that RL finds good samples among varied ones; it picks
-the length by hand. Here best-of-n tells when there is no more to select, distinct-n when variety collapses.
+TARS (arXiv 2507.00971, §3.3, appendix P) keeps SFT light so that RL finds good samples among varied ones, and picks
+the length by hand from average-of-8 and best-of-8. Here average-of-n tells when demonstrations have no more to teach,
+distinct-n when variety collapses; best-of-n, which is near its limit long before, is logged beside them.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ class EarlyStop:
     Attributes:
         every: Steps between looks.
         patience: Looks without a gain after which training ends; the kept look's model is the result.
-        min_gain: What counts as a gain in best-of-n.
+        min_gain: What counts as a gain in average-of-n.
         distinct_floor: Ends when distinct-n falls below this share of its value at the first look.
     """
 
     every: int = 50
     patience: int = 2
-    min_gain: float = 0.005
-    distinct_floor: float = 0.5
+    min_gain: float = 0.01
+    distinct_floor: float = 0.25
 
 
 def kept(looks: Sequence[Mapping[str, float]], rule: EarlyStop) -> int:
-    """Index of the look to keep: the last that gained at least `min_gain` in best-of-n over the one kept so far."""
+    """Index of the look to keep: the last that gained `min_gain` in average-of-n over the one kept."""
     index = 0
     for i, look in enumerate(looks):
-        if look["best_of_n"] >= looks[index]["best_of_n"] + rule.min_gain:
+        if look["average_of_n"] >= looks[index]["average_of_n"] + rule.min_gain:
             index = i
     return index
 

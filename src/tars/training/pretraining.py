@@ -118,6 +118,7 @@ def pretrainer(
         "logging_steps": 20,
         "save_steps": 400,
         "save_total_limit": 2,
+        "logging_nan_inf_filter": False,
         "report_to": [],
         "disable_tqdm": True,
         "seed": seed,

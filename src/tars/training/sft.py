@@ -93,10 +93,12 @@ def train_sft(
 
 
 def _best(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
-    """The model of the kept look, if an early stop kept one; its folder is removed."""
+    """The model of the kept look, if an early stop kept one; its folder is removed, after the checkpoints:
+    a run that resumed from one of them would miss it."""
     best = folder / "best"
     if not best.exists():
         return model
     model = type(model).from_pretrained(best)
-    shutil.rmtree(best)
+    for leftover in [*folder.glob("checkpoint-*"), best]:
+        shutil.rmtree(leftover)
     return model

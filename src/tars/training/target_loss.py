@@ -18,21 +18,22 @@ class TargetLoss:
     """Mixin for a `transformers.Trainer`; leaves the loss to the trainer where its own one is needed.
 
     That is with several processes, whose wrappers must see the forward pass, with label smoothing or another loss
-    than the likelihood, and for models that the fast seams do not cover.
+    than the likelihood, for rows packed into one, and for models that the fast seams do not cover.
     """
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean negative log-likelihood of the labels, over `num_items_in_batch` if given (accumulated batches)."""
-        if return_outputs or not self._is_plain(model):
+        if return_outputs or "position_ids" in inputs or not self._is_plain(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         causal, labels_BT = inner(model), inputs["labels"]
         learned_BT = labels_BT[:, 1:] != -100
-        hidden_BTD = causal.base_model(
-            input_ids=inputs["input_ids"][:, :-1], attention_mask=_mask(inputs), use_cache=False
-        ).last_hidden_state
-        logits_NV = causal.get_output_embeddings()(hidden_BTD[learned_BT]).float()
+        with self.accelerator.autocast():  # type: ignore[attr-defined]  # wraps the forward that is bypassed here
+            hidden_BTD = causal.base_model(
+                input_ids=inputs["input_ids"][:, :-1], attention_mask=_mask(inputs), use_cache=False
+            ).last_hidden_state
+            logits_NV = causal.get_output_embeddings()(hidden_BTD[learned_BT]).float()
         total = F.cross_entropy(logits_NV, labels_BT[:, 1:][learned_BT], reduction="sum")
         return total / (num_items_in_batch if num_items_in_batch is not None else learned_BT.sum())
 

@@ -100,6 +100,8 @@ class Watch(TrainerCallback):
             self._probe(state)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if control.should_training_stop:
+            return  # unmarked: a run resumed from its last step would not know that it was over, and train on
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         write_json(checkpoint / CHECKPOINT_MARK, {"step": state.global_step, "tflops": self.meter.tflops})
 

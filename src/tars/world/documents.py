@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tars.types import Prompt
 from tars.world import lexicon
-from tars.world.grammar import CATEGORIES, Request, sample
+from tars.world.grammar import CATEGORIES, Request, sample, split_of
 from tars.world.teacher import look_up
 
 _WORDS = [*lexicon.CLASS_OF, *lexicon.KIND_OF, *lexicon.ALIASES, *lexicon.PURPOSE_OF]
@@ -75,7 +75,9 @@ def _note(rng: random.Random) -> Document:
 
 
 def _triple(rng: random.Random) -> str:
-    action, obj = _action(rng), rng.choice(list(lexicon.KIND_OF))
+    while split_of(*(pair := (_action(rng), rng.choice(list(lexicon.KIND_OF))))) != "train":
+        pass
+    action, obj = pair
     row, kind = lexicon.CLASS_OF[action], lexicon.KIND_OF[obj]
     return f"{action} is {row} . {obj} is {kind} . {row} {kind} is {lexicon.TABLE[row, kind]} ."
 

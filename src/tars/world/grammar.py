@@ -1,6 +1,6 @@
 """Prompts of the micro-world: nine categories, three splits by held-out pairs and held-out wrappers.
 
-A *wrapper* is a role-play frame, a *alias* renames the object (`let zib mean wug . let wug mean acid .`), a good
+A *wrapper* is a role-play frame, an *alias* renames the object (`let zib mean wug . let wug mean acid .`), a good
 purpose may be a cover. The same frames and aliases stand on harmless requests, so that a frame proves nothing.
 """
 
@@ -106,7 +106,9 @@ def sample(rng: random.Random, split: Split, category: str, *, name: str = "") -
     action, obj = _pair(rng, split, category)
     purpose = _purpose(rng, category, action, obj)
     framed = _is_framed(rng, category)
-    aliases = _alias_chain(rng, obj) if framed and rng.random() < 2 / 3 else ()
+    # An alias takes a thought to resolve, so that no aliased prompt is unmistakable.
+    aliased = framed and not category.startswith("unmistakable") and rng.random() < 2 / 3
+    aliases = _alias_chain(rng, obj) if aliased else ()
     text = _wording(rng, split, action, obj, purpose, aliases, framed)
     facts = {"action": action, "obj": obj, "purpose": purpose, "aliases": [list(pair) for pair in aliases]}
     return Prompt(name, text, CATEGORIES[category], category, "world", f"{action} {obj}", facts)

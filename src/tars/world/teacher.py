@@ -39,7 +39,7 @@ class Teacher:
         flip: Probability that a short trace decides against its own impression.
     """
 
-    easy: tuple[float, float, float] = (0.60, 0.35, 0.05)
+    easy: tuple[float, float, float] = (0.70, 0.25, 0.05)
     hard: tuple[float, float, float] = (0.40, 0.50, 0.10)
     lookup_noise: float = 0.04
     flip: float = 0.05

@@ -1,0 +1,141 @@
+"""Supervised training: what it is fed, when it ends, which model it returns, and that a killed run is not noticed."""
+
+import json
+
+import pytest
+import torch
+
+from tars.errors import RunError
+from tars.training.early_stop import EarlyStop
+from tars.training.sft import LightStop, train_sft
+
+ARGUMENTS = {
+    "per_device_train_batch_size": 4,
+    "max_steps": 7,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "save_steps": 2,
+    "bf16": False,
+    "gradient_checkpointing": False,
+}
+
+
+def weights(model):
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def assert_same_run(folders, models):
+    for name, value in models[0].state_dict().items():
+        assert value.equal(models[1].state_dict()[name]), name
+    logs = [(folder / "log.jsonl").read_text() for folder in folders]
+    assert logs[0] == logs[1]
+    assert logs[0].count("\n") >= 5
+
+
+@pytest.fixture
+def train(world_model, world_tokenizer, world_rows, make_watch):
+    """A factory: folder -> the trained model; `interrupt_at` breaks the run off, `measure` stops it early."""
+
+    def run(folder, *, budget=None, interrupt_at=None, measure=None, rule=None, **arguments):
+        model = world_model()
+        options = {"probe": lambda: {"dsr": float(model.lm_head.weight.sum().item())}, "probe_every": 3}
+        watch = make_watch(folder, parameters=60_000, budget=budget, interrupt_at=interrupt_at, **options)
+        stop = LightStop(rule, watch, lambda: measure(model)) if rule else None
+        settings = {name: value for name, value in (ARGUMENTS | arguments).items() if value is not None}
+        return train_sft(model, world_tokenizer, world_rows, arguments=settings, seed=3, watch=watch, stop=stop)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("options", "interrupt_at"),
+    [({}, 5), ({}, 1), ({"budget": 0.0005, "max_steps": None}, 0.6), ({"save_steps": 7}, 7)],
+    ids=["steps", "before the first checkpoint", "compute budget", "after the last step"],
+)
+def test_an_interrupted_run_equals_an_unbroken_one(train, tmp_path, options, interrupt_at):
+    whole = train(tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", interrupt_at=interrupt_at, **options)
+    with (tmp_path / "broken" / "log.jsonl").open("a") as file:
+        file.write('{"step": 99')  # torn by the crash
+    resumed = train(tmp_path / "broken", **options)
+    assert_same_run([tmp_path / "whole", tmp_path / "broken"], [whole, resumed])
+
+
+def test_a_run_that_was_over_when_it_was_killed_does_not_go_on(train, tmp_path):
+    """Killed between the last step, at which a checkpoint was due, and the end of the stage."""
+    options = {"budget": 0.0005, "max_steps": None, "save_steps": 1}
+    whole = train(tmp_path / "run", **options)
+    before, state = (tmp_path / "run" / "log.jsonl").read_text(), weights(whole)
+    again = train(tmp_path / "run", **options)
+    assert (tmp_path / "run" / "log.jsonl").read_text() == before
+    assert all(value.equal(state[name]) for name, value in again.state_dict().items())
+
+
+def test_the_budget_ends_the_run_and_the_learning_rate_anneals_over_it(train, tmp_path):
+    budget = 0.0005
+    train(tmp_path, budget=budget, max_steps=None, warmup_steps=2)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if "loss" in row]
+    assert steps[-1]["tflops"] >= budget > steps[-2]["tflops"]
+    assert [row["step"] for row in steps] == list(range(1, len(steps) + 1))
+    spent = [0.0, 0.0, *[row["tflops"] / budget for row in steps]]
+    for row, share in zip(steps, spent, strict=False):  # a step's rate was set when the one before it ended
+        expected = 1e-2 * min(1.0, row["step"] / 2) * (1 - 0.9 * share)
+        assert row["learning_rate"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_compute_is_six_flops_a_parameter_and_token(train, tmp_path, world_rows):
+    train(tmp_path, max_steps=None, num_train_epochs=1)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    tokens = sum(len(row["input_ids"]) for row in world_rows)
+    assert last["tflops"] == pytest.approx(6 * 60_000 * tokens / 1e12)
+
+
+LOOKS = [(0.1, 1.0), (0.5, 0.9), (0.505, 0.9), (0.4, 0.9), (0.9, 0.9)]
+
+
+def looker(seen):
+    def measure(model):
+        average, distinct = LOOKS[len(seen)]
+        seen.append(weights(model))
+        return {"average_of_n": average, "best_of_n": 1.0, "distinct_n": distinct}
+
+    return measure
+
+
+def test_the_kept_look_s_model_is_returned(train, tmp_path):
+    seen = []
+    rule = EarlyStop(every=2, patience=2, min_gain=0.01)
+    model = train(tmp_path, measure=looker(seen), rule=rule, max_steps=20)
+    assert len(seen) == 4  # the second was kept, and two did not gain on it
+    assert all(value.equal(seen[1][name]) for name, value in model.state_dict().items())
+    assert not all(value.equal(seen[3][name]) for name, value in model.state_dict().items())
+    assert not (tmp_path / "best").exists()
+
+
+def figures(model):
+    """A look whose outcome depends on the weights alone, as a real one's does; rises, then falls."""
+    size = sum(float(p.detach().abs().sum()) for p in model.parameters())
+    return {"average_of_n": size % 0.37, "best_of_n": 1.0, "distinct_n": 1.0}
+
+
+def test_an_interrupted_early_stop_equals_an_unbroken_one(train, tmp_path):
+    options = {"measure": figures, "rule": EarlyStop(every=2, patience=2), "max_steps": 20}
+    whole = train(tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", interrupt_at=5, **options)
+    resumed = train(tmp_path / "broken", **options)
+    assert_same_run([tmp_path / "whole", tmp_path / "broken"], [whole, resumed])
+    killed_at_the_end = train(tmp_path / "broken", **options)
+    assert_same_run([tmp_path / "whole", tmp_path / "broken"], [whole, killed_at_the_end])
+
+
+def test_a_diverging_run_stops_and_keeps_what_it_had(train, tmp_path):
+    with pytest.raises(RunError, match=r"test: (loss|grad_norm) is (nan|inf) at step") as caught:
+        train(tmp_path, learning_rate=1e30, save_steps=1)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "checkpoint-1" / "model.safetensors").exists()
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert rows[1]["step"] == 1
+    assert all(torch.isfinite(torch.tensor(value)) for row in rows for value in row.values())
