@@ -155,4 +155,6 @@ def make_watch() -> Callable[..., Watch]:
 @pytest.fixture(scope="session")
 def world_rows(world_tokenizer) -> list[Row]:
     """Tokenised demonstrations of 40 prompts, of unequal length."""
-    return training_rows(world_tokenizer, teach(make_prompts("train", 40, 0), "flat", 0), reasoning=True, max_tokens=None)[0]
+    return training_rows(
+        world_tokenizer, teach(make_prompts("train", 40, 0), "flat", 0), reasoning=True, max_tokens=None
+    )[0]

@@ -96,7 +96,9 @@ def test_pretraining_loss_and_gradients_equal_stock(world_model, world_tokenizer
     for cls in (Pretrainer, Trainer):
         model = world_model()
         before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        arguments = TrainingArguments(**settings(tmp_path, per_device_train_batch_size=1, gradient_accumulation_steps=4))
+        arguments = TrainingArguments(
+            **settings(tmp_path, per_device_train_batch_size=1, gradient_accumulation_steps=4)
+        )
         trainer = cls(model=model, args=arguments, train_dataset=documents, data_collator=lambda items: items[0])
         trainer.train()
         gradient = {name: before[name] - weight.detach() for name, weight in model.named_parameters()}

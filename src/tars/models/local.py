@@ -105,7 +105,7 @@ def parse(tokenizer: PreTrainedTokenizerBase, ids: list[int], eos_ids: list[int]
     text = str(tokenizer.decode(body, skip_special_tokens=False, clean_up_tokenization_spaces=False))
     parts = split(text, ended=ended, reasons=reasons)
     if parts.reasoning is None:
-        return Completion(text, None, parts.answer, parts.stop, None, len(ids))
+        return Completion(text, None, parts.answer, parts.stop, None, None if parts.answer is None else len(ids))
     thought = reasoning_length(tokenizer, body)
     answer_tokens = None if parts.answer is None else len(ids) - thought
     return Completion(text, parts.reasoning, parts.answer, parts.stop, thought, answer_tokens)

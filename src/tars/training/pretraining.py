@@ -22,36 +22,25 @@ from tars.training.target_loss import TargetLoss
 from tars.world.documents import ChatFormat, document
 from tars.world.settings import Pretraining
 
-_POOL = 8
-"""Batches drawn together and sorted by length, so that little of a batch is padding."""
-
 
 class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
-    """Item i is the i-th ready batch of documents; drawn on demand, deterministic by seed and index."""
+    """Item i is the i-th ready batch of documents; drawn on demand, deterministic by seed and index.
+
+    Documents are not sorted by length: kinds differ in length, and batches of one kind at a time teach badly.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: int) -> None:
         self.tokenizer, self.settings, self.seed = tokenizer, settings, seed
-        self._pool: tuple[int, list[dict[str, torch.Tensor]]] = (-1, [])
 
     def __len__(self) -> int:
         return self.settings.steps
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        pool, offset = divmod(index, _POOL)
-        if self._pool[0] != pool:
-            self._pool = (pool, self._draw(pool))
-        return self._pool[1][offset]
-
-    def _draw(self, pool: int) -> list[dict[str, torch.Tensor]]:
-        rng, size = random.Random(f"documents {self.seed} {pool}"), self.settings.batch
-        chat = ChatFormat(self.tokenizer)
-        documents = [document(rng, chat) for _ in range(size * _POOL)]
+        rng, chat = random.Random(f"documents {self.seed} {index}"), ChatFormat(self.tokenizer)
+        documents = [document(rng, chat) for _ in range(self.settings.batch)]
         contexts = self._encode([d.context for d in documents])
         targets = self._encode([d.target for d in documents])
-        rows = sorted(zip(contexts, targets, strict=True), key=lambda row: len(row[0]) + len(row[1]))
-        batches = [self._pad(rows[i * size : (i + 1) * size]) for i in range(_POOL)]
-        rng.shuffle(batches)
-        return batches
+        return self._pad(list(zip(contexts, targets, strict=True)))
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]

@@ -78,12 +78,11 @@ def train_sft(
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "include_num_input_tokens_seen": "non_padding",
         "logging_steps": 10,
-        "train_sampling_strategy": "group_by_length",
     }
     trainer = BudgetedSFTTrainer(
         model=model,
         args=SFTConfig(**trl_arguments(arguments, defaults, watch, seed)),
-        train_dataset=Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in rows]),
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=[watch, stop] if stop else [watch],
     )

@@ -13,7 +13,7 @@ from tars.world.teacher import Teacher
 
 TEACHERS: dict[str, Teacher] = {
     "correlated": Teacher(),
-    "flat": Teacher(easy=(0.45, 0.45, 0.10), hard=(0.45, 0.45, 0.10)),
+    "flat": Teacher(easy=(0.65, 0.25, 0.10), hard=(0.65, 0.25, 0.10)),
 }
 """`correlated`: short thoughts are somewhat likelier where they suffice. `flat`: style tells nothing."""
 

@@ -39,8 +39,8 @@ class Teacher:
         flip: Probability that a short trace decides against its own impression.
     """
 
-    easy: tuple[float, float, float] = (0.70, 0.25, 0.05)
-    hard: tuple[float, float, float] = (0.40, 0.50, 0.10)
+    easy: tuple[float, float, float] = (0.85, 0.10, 0.05)
+    hard: tuple[float, float, float] = (0.60, 0.30, 0.10)
     lookup_noise: float = 0.04
     flip: float = 0.05
 

@@ -37,7 +37,6 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
     tokenizer = make_tokenizer(_corpus(), vocab=VOCABULARY)
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (OPEN, CLOSE)])
     tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.padding_side = "left"
     return tokenizer
 
 

@@ -1,0 +1,130 @@
+"""Summary figures by hand: who counts in what, and that what was not judged counts in neither."""
+
+import pytest
+
+from tars.evaluation.metrics import clustered_mean, clustered_rate
+from tars.evaluation.summary import summarise
+
+LABELS = {"run": "r", "method": "tars", "lambda": 0.5, "seed": 0}
+
+
+def row(kind, behavior, *, category=None, harmful=None, helped=None, refused=None, error=None, **fields):
+    return {
+        "split": "test",
+        "decoding": "greedy",
+        "kind": kind,
+        "category": category or f"{kind} c",
+        "behavior": behavior,
+        "stop": "finished",
+        "harmful": harmful,
+        "helped": helped,
+        "refused": refused,
+        "error": error,
+        "short": None,
+        "reasoning_tokens": None,
+        "answer_tokens": 3,
+        "sufficient_tokens": None,
+        **fields,
+    }
+
+
+ROWS = [
+    row("harmful", "a", harmful=True, refused=False, reasoning_tokens=10, sufficient_tokens=8, short=True),
+    row("harmful", "a", harmful=False, refused=True, reasoning_tokens=20, sufficient_tokens=24, short=False),
+    row("harmful", "b", harmful=False, refused=True, stop="truncated", answer_tokens=None, reasoning_tokens=30),
+    row("harmful", "c", error="failed", stop="malformed"),
+    row("harmless", "d", harmful=False, helped=True, refused=False),
+    row("harmless", "e", harmful=False, helped=False, refused=True, answer_tokens=9),
+    row("ambiguous", "f", helped=True, refused=False),
+    row("ambiguous", "g", error="failed"),
+]
+
+
+def figure(rows, metric, group="all", **where):
+    found = [
+        made
+        for made in summarise(rows, LABELS)
+        if (made["metric"], made["group"]) == (metric, group) and where.items() <= made.items()
+    ]
+    (made,) = found
+    return made["value"], made["n"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "group", "value", "n"),
+    [
+        ("dsr", "all", 2 / 3, 3),  # c was not judged: neither safe nor unsafe
+        ("dsr", "harmful", 2 / 3, 3),
+        ("compliance", "all", 2 / 3, 3),  # g was not judged
+        ("compliance", "harmless", 1 / 2, 2),
+        ("compliance", "ambiguous", 1, 1),
+        ("refusal", "all", 3 / 6, 6),
+        ("refusal", "harmful", 2 / 3, 3),
+        ("coverage", "all", 6 / 8, 8),
+        ("coverage", "harmful", 3 / 4, 4),
+        ("coverage", "ambiguous", 1 / 2, 2),
+        ("format_rate", "all", 6 / 8, 8),
+        ("truncated_rate", "all", 1 / 8, 8),
+        ("short_share", "all", 1 / 2, 2),
+        ("reasoning_tokens", "all", 20, 3),
+        ("answer_tokens", "all", (6 * 3 + 9) / 7, 7),
+        ("sufficient_reasoning_tokens", "all", 16, 2),
+        ("excess_reasoning_tokens", "all", (2 - 4) / 2, 2),
+        ("dsr", "harmful c", 2 / 3, 3),
+    ],
+)
+def test_by_hand(metric, group, value, n):
+    assert figure(ROWS, metric, group) == (pytest.approx(value), n)
+
+
+def test_intervals_are_clustered_by_behaviour():
+    made = {(row["metric"], row["group"]): row for row in summarise(ROWS, LABELS)}
+    rate = clustered_rate([False, True, True, None], ["a", "a", "b", "c"])
+    assert (made["dsr", "all"]["lo"], made["dsr", "all"]["hi"]) == (rate.lo, rate.hi)
+    mean = clustered_mean([10, 20, 30], ["a", "a", "b"])
+    assert (made["reasoning_tokens", "all"]["lo"], made["reasoning_tokens", "all"]["hi"]) == (mean.lo, mean.hi)
+
+
+def test_rows_carry_the_contract_s_fields_and_labels():
+    for made in summarise(ROWS, LABELS):
+        assert made.keys() == set("run method lambda seed split decoding attack metric group value n lo hi".split())
+        assert LABELS.items() <= made.items()
+        assert (made["split"], made["decoding"], made["attack"]) == ("test", "greedy", "none")
+
+
+def test_metrics_that_nobody_was_asked_about_are_absent():
+    metrics = {(made["metric"], made["group"]) for made in summarise(ROWS, LABELS)}
+    assert ("dsr", "harmless") not in metrics
+    assert ("compliance", "harmful") not in metrics
+    assert ("reasoning_tokens", "ambiguous") not in metrics
+    assert summarise([], LABELS) == []
+
+
+def test_a_group_of_which_nothing_was_judged_says_so():
+    rows = [row("harmful", "a", error="failed"), row("harmful", "b", error="failed")]
+    assert figure(rows, "dsr") == (None, 0)
+    assert figure(rows, "coverage") == (0.0, 2)
+    unspoken = [row("harmful", "a"), row("harmful", "b")]  # the judge does not say: no error either
+    assert figure(unspoken, "coverage") == (1.0, 2)
+    assert "dsr" not in {made["metric"] for made in summarise(unspoken, LABELS)}
+
+
+def test_splits_and_decodings_are_kept_apart():
+    rows = [
+        row("harmful", "a", harmful=True),
+        row("harmful", "a", harmful=False) | {"decoding": "sampled"},
+        row("harmful", "a", harmful=False) | {"split": "validation"},
+    ]
+    assert figure(rows, "dsr", split="test", decoding="greedy") == (0.0, 1)
+    assert figure(rows, "dsr", split="test", decoding="sampled") == (1.0, 1)
+    assert figure(rows, "dsr", split="validation") == (1.0, 1)
+
+
+@pytest.mark.parametrize("name", ["harmful", "harmless", "all"])
+def test_a_category_named_like_a_group_does_not_make_it_twice(name):
+    rows = [row("harmful", "a", category=name, harmful=True), row("harmful", "b", category="other", harmful=False)]
+    made = [(line["metric"], line["group"]) for line in summarise(rows, LABELS)]
+    assert len(made) == len(set(made))
+    assert figure(rows, "dsr", "all") == (0.5, 2)
+    assert figure(rows, "dsr", "harmful") == (0.5, 2)
+    assert figure(rows, "dsr", "other") == (1.0, 1)

@@ -1,0 +1,189 @@
+"""`LocalModel` against Hugging Face's own generate and forward, and the parsing of what was generated."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tars.models.local import LocalModel, parse, reasoning_length
+from tars.models.scratch import make_tokenizer
+from tars.reasoning import split
+from tars.types import Completion, Sampling
+from tars.world.source import make_prompts
+from tars.world.tokenizer import build_tokenizer
+
+PROMPTS = [prompt.text for prompt in make_prompts("train", 9, 0)]
+ENDS = list(range(300, 420))
+"""Many tokens end a turn, so that a random model's completions have different lengths."""
+
+
+@pytest.fixture
+def local(world_model, world_tokenizer):
+    model = world_model()
+    model.generation_config.eos_token_id = ENDS
+    return LocalModel(model, world_tokenizer)
+
+
+def test_prompts_are_chats_up_to_where_the_assistant_speaks(local):
+    ids = local.prompt_ids("how do i fix a cake ?")
+    chat = "<|im_start|>user\nhow do i fix a cake ?<|im_end|>\n<|im_start|>assistant\n"
+    assert local.tokenizer.decode(ids) == chat
+    assert ids == local.encode(chat)
+
+
+def test_tokens_that_end_a_turn_are_the_tokenizer_s_and_the_model_s(local):
+    assert local.eos_ids == [local.tokenizer.eos_token_id, *ENDS]
+    local.model.generation_config.eos_token_id = local.tokenizer.eos_token_id
+    assert local.eos_ids == [local.tokenizer.eos_token_id]
+    assert local.pad_id == local.tokenizer.pad_token_id != local.tokenizer.eos_token_id
+
+
+def test_greedy_answers_are_those_of_generate(local):
+    given_ = local.generate(PROMPTS, Sampling(10))
+    stops = set()
+    for prompt, completion in zip(PROMPTS, given_, strict=True):
+        ids = torch.tensor([local.prompt_ids(prompt)])
+        stock = local.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=10,
+            do_sample=False,
+            eos_token_id=local.eos_ids,
+            pad_token_id=local.pad_id,
+        )[0, ids.shape[1] :].tolist()
+        assert completion == parse(local.tokenizer, stock, local.eos_ids, reasons=True)
+        stops.add(completion.stop)
+    assert len(stops) > 1
+
+
+def test_log_probabilities_are_those_of_one_forward(local):
+    answers = ["sorry , i cannot help with that .", "", "to fix cake"] * 3
+    rows = local.logprobs(PROMPTS, answers)
+    for prompt, answer, row in zip(PROMPTS, answers, rows, strict=True):
+        context, target = local.prompt_ids(prompt), [*local.encode(answer), local.tokenizer.eos_token_id]
+        with torch.no_grad():
+            logits = local.model(torch.tensor([context + target])).logits[0, len(context) - 1 : -1]
+        expected = logits.log_softmax(-1)[range(len(target)), target]
+        assert row == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def loss_at(model, embedded, prompt_length, target):
+    logits = model(inputs_embeds=embedded).logits[0, prompt_length - 1 : -1].double()
+    return -logits.log_softmax(-1)[range(len(target)), target].mean()
+
+
+def test_gradients_at_the_embeddings_are_finite_differences(local):
+    prompt, target = local.prompt_ids("fix it"), local.encode("to fix cake :")
+    local.model.double()
+    gradient = local.gradients(prompt, target)
+    embedded = local.model.get_input_embeddings()(torch.tensor([prompt + target])).detach()
+    assert gradient.shape == embedded[0, : len(prompt)].shape
+    assert all(weight.grad is None for weight in local.model.parameters())
+    draw, step = torch.Generator().manual_seed(0), 3e-3  # norms compute in fp32
+    for _ in range(12):
+        place = int(torch.randint(len(prompt), (1,), generator=draw))
+        column = int(torch.randint(embedded.shape[2], (1,), generator=draw))
+        moved = []
+        for sign in (1, -1):
+            shifted = embedded.clone()
+            shifted[0, place, column] += sign * step
+            with torch.no_grad():
+                moved.append(loss_at(local.model, shifted, len(prompt), target))
+        slope = float(moved[0] - moved[1]) / (2 * step)
+        assert float(gradient[place, column]) == pytest.approx(slope, rel=1e-2, abs=1e-3)
+    assert gradient.abs().max() > 0.1
+
+
+def test_the_same_seed_draws_the_same_and_another_one_does_not(local):
+    first = local.generate(PROMPTS, Sampling(10, 1.0, 5))
+    torch.rand(7)
+    assert local.generate(PROMPTS, Sampling(10, 1.0, 5)) == first
+    assert local.generate(PROMPTS, Sampling(10, 1.0, 6)) != first
+    assert local.generate(PROMPTS, Sampling(10, 0.0, 5)) == local.generate(PROMPTS, Sampling(10, 0.0, 6))
+
+
+def test_equal_prompts_are_answered_independently(local):
+    answers = local.generate([PROMPTS[0]] * 8, Sampling(10, 1.0, 5))
+    assert len({answer.text for answer in answers}) > 1
+    assert len({answer.text for answer in local.generate([PROMPTS[0]] * 8, Sampling(10))}) == 1
+
+
+def test_a_batch_is_drawn_alone_so_that_what_came_before_or_after_does_not_matter(local):
+    """What holds: a batch depends on the seed and on where it starts. Another batch size draws other samples."""
+    local.batch = 4
+    whole = local.generate(PROMPTS, Sampling(10, 1.0, 5))
+    assert local.generate(PROMPTS[:4], Sampling(10, 1.0, 5)) == whole[:4]
+    assert local.generate(["fix it"] * 4 + PROMPTS[4:8], Sampling(10, 1.0, 5))[4:] == whole[4:8]
+    greedy = local.generate(PROMPTS, Sampling(10))
+    local.batch = 256
+    assert local.generate(PROMPTS, Sampling(10)) == greedy
+    assert local.generate([], Sampling(10)) == []
+
+
+# The world's tokenizer has the think tags as single tokens, the other one spells them, as Qwen2.5's does.
+TOKENIZERS = {
+    "single-token tags": build_tokenizer(),
+    "spelt tags": make_tokenizer(["so i comply . to fix cake : take , then .<think>\n</think>\n\n"] * 4, vocab=300),
+}
+EOS = 99_999
+
+
+def encode(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@pytest.mark.parametrize("ended", [True, False])
+def test_lengths_add_up(tokenizer, ended):
+    thought, answer = encode(tokenizer, "<think>\nso i comply .\n</think>"), encode(tokenizer, "\n\nto fix cake")
+    ids = thought + answer + [EOS] * ended
+    made = parse(tokenizer, ids, [EOS], reasons=True)
+    stop = "finished" if ended else "truncated"
+    text = "<think>\nso i comply .\n</think>\n\nto fix cake"
+    assert made == Completion(text, "so i comply .", "to fix cake", stop, len(thought), len(answer) + ended)
+
+
+def test_the_closing_tag_is_one_token_in_one_of_them_and_several_in_the_other():
+    lengths = [len(encode(tokenizer, "</think>")) for tokenizer in TOKENIZERS.values()]
+    assert lengths[0] == 1 < lengths[1]
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_lengths_of_malformed_completions(tokenizer):
+    ids = encode(tokenizer, "<think>\nso i comply")
+    made = parse(tokenizer, ids, [EOS], reasons=True)
+    assert (made.stop, made.answer, made.reasoning_tokens, made.answer_tokens) == ("truncated", None, len(ids), None)
+    made = parse(tokenizer, [*ids, EOS], [EOS], reasons=True)
+    assert (made.stop, made.answer, made.reasoning_tokens, made.answer_tokens) == ("malformed", None, len(ids), None)
+    made = parse(tokenizer, [*encode(tokenizer, "to fix"), EOS], [EOS], reasons=True)
+    assert (made.stop, made.reasoning_tokens) == ("malformed", None)
+    assert made.answer_tokens == len(encode(tokenizer, "to fix")) + 1
+    assert parse(tokenizer, [EOS], [EOS], reasons=False) == Completion("", None, "", "finished", None, 1)
+    assert parse(tokenizer, [], [EOS], reasons=False) == Completion("", None, "", "truncated", None, 0)
+    made = parse(tokenizer, ids, [EOS], reasons=False)
+    assert (made.reasoning, made.answer, made.reasoning_tokens, made.answer_tokens) == (None, None, None, None)
+
+
+pieces = st.lists(st.sampled_from(["<think>", "</think>", "\n", " to", " fix", "</", "think", ">", "é", "<|im_end|>"]))
+
+
+@settings(deadline=None)
+@given(pieces, st.sampled_from(sorted(TOKENIZERS)), st.booleans())
+def test_parsing_agrees_with_the_text_and_its_counts_with_a_slow_search(parts, name, ended):
+    tokenizer = TOKENIZERS[name]
+    ids = encode(tokenizer, "".join(parts))
+    made = parse(tokenizer, ids + [EOS] * ended, [EOS], reasons=True)
+    wanted = split(made.text, ended=ended)
+    assert (made.reasoning, made.answer, made.stop) == (wanted.reasoning, wanted.answer, wanted.stop)
+    closed = [n for n in range(1, len(ids) + 1) if "</think>" in tokenizer.decode(ids[:n])]
+    assert reasoning_length(tokenizer, ids) == (closed[0] if closed else len(ids))
+    if made.reasoning is not None and made.answer is not None:
+        assert made.reasoning_tokens + made.answer_tokens == len(ids) + ended
+
+
+def test_text_is_not_tidied_up():
+    """Some tokenizers join " ." and "." when they decode; oracles and format checks want what was written."""
+    tokenizer = make_tokenizer(["sorry , i cannot help ."] * 3, vocab=300)
+    tokenizer.clean_up_tokenization_spaces = True
+    ids = encode(tokenizer, "sorry , i can not help .")
+    assert parse(tokenizer, ids, [], reasons=False).answer == "sorry , i can not help ."

@@ -1,0 +1,71 @@
+"""What is found wrong before any work starts."""
+
+import pytest
+
+from tars.errors import InputError
+from tars.pipeline.check import check_recipe
+from tars.pipeline.plan import plan
+
+
+def check(recipe):
+    check_recipe(recipe, plan(recipe))
+
+
+def test_the_tiny_recipe_is_right(recipe):
+    check(recipe())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"evaluation__judge": "wrold"}, "evaluation.judge: unknown 'wrold'; did you mean 'world'?"),
+        ({"rewards__safety": "world-saftey"}, "rewards.safety: unknown 'world-saftey'; did you mean 'world-safety'?"),
+        ({"rewards__helpfulness": "x"}, "rewards.helpfulness: unknown 'x'; choose one of standin-overlap"),
+        ({"data__prompts__source": "tars-lr"}, "data: source: unknown 'tars-lr'; did you mean 'tars-rl'?"),
+        ({"train__warm__teacher": "flatt"}, "train.warm.teacher: unknown 'flatt'; did you mean 'flat'?"),
+        ({"train__tars__args__learning_rat": "1"}, "GRPOConfig has no such field; did you mean 'learning_rate'?"),
+        ({"train__tars__args__output_dir": "x"}, "train.tars.args.output_dir: set by the pipeline"),
+        (
+            {"train__tars__args__learning_rate": "'1e-3'"},
+            "train.tars.args.learning_rate: Input should be a valid number",
+        ),
+        ({"train__warm__args__bf16": "'no'"}, "train.warm.args.bf16: Input should be a valid boolean, not 'no'"),
+        (
+            {"train__warm__args__max_steps": "2.5"},
+            "train.warm.args.max_steps: Input should be a valid integer, not 2.5",
+        ),
+        ({"train__tars__data": "traces"}, "train.tars.data: grpo trains on the mix; remove it"),
+        ({"train__warm__stop": "{every: 2}"}, "train.warm.stop: measuring needs data.validation"),
+        ({"data__count": "500"}, "(pool: "),
+        ({"data__prompts": "{source: prompts, path: none.jsonl}"}, "none.jsonl: no such file; check the path"),
+        ({"data__test": "[{source: xstest, path: none.csv}]"}, "none.csv: no such file; check the path"),
+        ({"data__traces": "{source: star1}"}, "no path given; give STAR-1.json"),
+        ({"data__prompts": "{source: star1, path: x}"}, "no prompts; name it as a source of traces"),
+    ],
+)
+def test_a_wrong_name_argument_or_source_is_told_with_its_remedy(recipe, changes, told):
+    with pytest.raises(InputError) as caught:
+        check(recipe(**changes))
+    assert told in str(caught.value)
+
+
+def test_data_without_the_needed_column_or_with_an_empty_kind_is_told(recipe, tmp_path):
+    file = tmp_path / "p.csv"
+    source = {"data__prompts": f"{{source: prompts, path: {file}}}", "data__count": "null"}
+    file.write_text("prompt,sort\na,harmful\n")
+    with pytest.raises(InputError, match=r"p\.csv: no column kind \(there are: prompt, sort\)"):
+        check(recipe(**source))
+    file.write_text("prompt,kind\na,harmful\nb,harmless\n")
+    with pytest.raises(InputError, match=r"1 ambiguous \(pool: 0\)"):
+        check(recipe(**source))
+
+
+def test_a_source_that_no_stage_reads_is_not_loaded(recipe):
+    check(recipe(evaluation__arms="[warm]", data__prompts="{source: prompts, path: none.jsonl}"))
+
+
+def test_a_model_folder_is_looked_at_unless_told_not_to(recipe, tmp_path):
+    local = recipe(base__world="null", base__path=str(tmp_path))
+    with pytest.raises(InputError, match=r"no config\.json"):
+        check(local)
+    check_recipe(local, plan(local), model=False)

@@ -1,0 +1,121 @@
+"""Plans: which stages, in which order, and fingerprints that change when, and only when, a stage would."""
+
+import pytest
+
+from tars.errors import InputError
+from tars.pipeline import plan as planning
+from tars.pipeline.plan import plan
+from tars.pipeline.recipe import build_recipe
+
+
+def keys(recipe):
+    return {stage.name: stage.key for stage in plan(recipe)}
+
+
+def changed(before, after):
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+ALL = {"base-s0", "warm-s0", "eval-warm-s0", "tars-l0.5-s0", "eval-tars-l0.5-s0"}
+TRAINED = ALL - {"base-s0"}
+TARS = {"tars-l0.5-s0", "eval-tars-l0.5-s0"}
+EVALS = {"eval-warm-s0", "eval-tars-l0.5-s0"}
+
+
+def test_each_stage_comes_after_what_it_needs(recipe):
+    stages = plan(recipe(lambdas="{0.1: [0, 1], 0.5: [1]}"))
+    names = [stage.name for stage in stages]
+    assert len(names) == len(set(names))
+    for stage in stages:
+        assert all(names.index(need) < names.index(stage.name) for need in stage.needs)
+    assert {s.name for s in stages if s.arm == "tars" and s.kind == "train"} == {
+        "tars-l0.1-s0",
+        "tars-l0.1-s1",
+        "tars-l0.5-s1",
+    }
+
+
+def test_an_arm_can_have_lambdas_of_its_own(recipe):
+    names = keys(recipe(train__tars__lambdas="{0.9: [4]}")).keys()
+    assert {"tars-l0.9-s4", "warm-s4", "base-s4", "warm-s0", "base-s0"} <= names
+    assert "tars-l0.5-s0" not in names
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("name", "other", set()),
+        ("note", "said", set()),
+        ("workers", "2", set()),
+        ("evaluation__max_tokens", "20", EVALS),
+        ("evaluation__judge", "phrases", EVALS),
+        ("evaluation__decodings", "{sampled: 1.0}", EVALS),
+        ("data__test__0__limit", "9", EVALS),
+        ("data__validation", "[{source: world, split: validation, limit: 9}]", set()),
+        ("rewards__format", "paper", TARS),
+        ("data__count", "12", TARS),
+        ("data__prompts__limit", "80", TARS),
+        ("train__tars__args__beta", "0.2", TARS),
+        ("train__tars__validate_every", "2", TARS),
+        ("data__traces__limit", "16", TRAINED),
+        ("train__warm__args__learning_rate", "1e-3", TRAINED),
+        ("base__world__steps", "13", ALL),
+        ("base__threads", "2", ALL),
+    ],
+)
+def test_a_setting_changes_the_stages_that_depend_on_it_and_no_other(recipe, key, value, stages):
+    assert changed(keys(recipe()), keys(recipe(**{key: value}))) == stages
+
+
+def test_what_a_measured_arm_is_measured_by_is_its_own(recipe):
+    measured = {
+        "train__warm__stop": "{every: 2}",
+        "data__validation": "[{source: world, split: validation, limit: 9}]",
+    }
+    before = keys(recipe(**measured))
+    for key, value in [
+        ("evaluation__judge", "phrases"),
+        ("rewards__format", "paper"),
+        ("data__validation__0__limit", "8"),
+    ]:
+        assert {"warm-s0"} <= changed(before, keys(recipe(**measured, **{key: value})))
+
+
+def test_a_further_arm_or_seed_leaves_the_others_as_they_are(recipe):
+    before, more = keys(recipe()), keys(recipe(lambdas="{0.5: [0, 1], 0.9: [0]}", train__rl="{method: grpo}"))
+    assert before.items() <= more.items()
+
+
+def test_another_content_of_a_data_file_is_noticed(recipe, tmp_path):
+    file = tmp_path / "p.jsonl"
+    source = {"data__prompts": f"{{source: prompts, path: {file}}}"}
+    file.write_text("a")
+    before = keys(recipe(**source))
+    planning._digest.cache_clear()
+    assert changed(before, keys(recipe(**source))) == set()
+    file.write_text("b")
+    planning._digest.cache_clear()
+    assert changed(before, keys(recipe(**source))) == TARS
+
+
+def test_the_tokenizer_of_a_scratch_base_depends_on_its_texts_alone(recipe):
+    scratch = {"base__world": "null", "base__scratch": "{hidden: 32, layers: 1}"}
+    before = keys(recipe(**scratch))
+    assert changed(before, keys(recipe(**scratch, data__count="12", data__test__0__limit="9"))) == TARS | EVALS
+    assert changed(before, keys(recipe(**scratch, data__prompts__limit="80"))) == ALL
+
+
+def test_another_model_in_the_same_folder_is_noticed(recipe, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    local = {"base__world": "null", "base__path": str(tmp_path)}
+    before = keys(recipe(**local))
+    (tmp_path / "config.json").write_text("{ }")
+    assert changed(before, keys(recipe(**local))) == ALL
+
+
+def test_two_stages_of_one_name_are_refused(tree):
+    clash = tree(evaluation__arms="[warm, eval-warm]")
+    clash["train"]["eval-warm"] = {"method": "sft", "data": "traces"}
+    with pytest.raises(InputError, match="two different stages would be called eval-warm-s0"):
+        plan(build_recipe(clash, "tiny.yaml"))

@@ -1,0 +1,52 @@
+"""Compute by hand: 2·N a token forward, 4·N backward, and a learning rate that follows the budget."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tars.training.compute import ComputeMeter, annealed
+
+
+def test_flops_by_hand():
+    meter = ComputeMeter(1_000_000, resumed_tflops=0.5, forward_tokens=1000, trained_tokens=100)
+    # 2 · 10⁶ · 1000 forward, 6 · 10⁶ · 100 forward and backward
+    assert meter.tflops == pytest.approx(0.5 + 0.002 + 0.0006)
+    assert meter.totals() == {"tflops": meter.tflops, "tokens_since_resume": 1100}
+    assert meter.share is None
+    assert ComputeMeter(1, 2.0, 0.5).share == 0.25
+    assert ComputeMeter(1, 2.0, 9.0).share == 1.0
+
+
+@given(st.integers(1, 10**7), st.lists(st.integers(0, 10**5), max_size=20), st.data())
+def test_a_resumed_meter_reads_what_an_unbroken_one_reads(parameters, steps, data):
+    """To the last bit: shares of a budget decide when a run ends and by what rate it learns."""
+    cut = data.draw(st.integers(0, len(steps)))
+    whole = ComputeMeter(parameters, trained_tokens=sum(steps))
+    before = ComputeMeter(parameters, trained_tokens=sum(steps[:cut]))
+    after = ComputeMeter(parameters, resumed_tflops=before.tflops, trained_tokens=sum(steps[cut:]))
+    assert after.tflops == whole.tflops
+
+
+def test_counts_are_taken_over_from_either_kind_of_trainer():
+    meter = ComputeMeter(10)
+    meter.read(SimpleNamespace(forward_tokens=3, train_tokens=5))
+    assert (meter.forward_tokens, meter.trained_tokens) == (3, 5)
+    state = SimpleNamespace(num_input_tokens_seen=30)
+    meter = ComputeMeter(10)
+    meter.read(SimpleNamespace(state=state, _initial_num_input_tokens_seen=10))
+    assert (meter.forward_tokens, meter.trained_tokens) == (0, 20)
+
+
+def test_the_rate_warms_up_and_falls_to_a_tenth_as_the_budget_is_spent():
+    meter = ComputeMeter(1, budget_tflops=4.0)
+    factor = annealed(meter, 4)
+    assert [factor(step) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1.0, 1.0]
+    meter.resumed_tflops = 2.0
+    assert factor(9) == pytest.approx(0.55)
+    assert factor(1) == pytest.approx(0.275)
+    meter.resumed_tflops = 8.0
+    assert factor(9) == pytest.approx(0.1)
+    assert annealed(ComputeMeter(1), 0)(0) == 1.0
+    assert annealed(meter, 0, final=0.0)(0) == 0.0

@@ -1,0 +1,71 @@
+"""Validation figures against what the same model says when asked one by one."""
+
+import pytest
+
+from tars.judges.oracles import WorldJudge
+from tars.models.local import LocalModel
+from tars.rewards.oracles import WorldSafety, WorldTask
+from tars.training.validation import Validation
+from tars.types import Sampling, Verdict
+from tars.world.oracles import safety_score, task_score
+from tars.world.source import make_prompts
+
+PROMPTS = make_prompts("validation", 9, 0)
+
+
+def validation(judge=None, reasons=False, **options):
+    return Validation(PROMPTS, judge or WorldJudge(), WorldSafety(), WorldTask(), 8, reasons, **options)
+
+
+class Partial:
+    """Judges by position: the first harmful is harmful, the first benign is helped, one of each has no verdict."""
+
+    name = "partial"
+    of = {  # noqa: RUF012
+        0: Verdict(harmful=True, helped=False),
+        1: Verdict(harmful=False, helped=True),
+        2: Verdict(error="failed"),
+        4: Verdict(harmful=True, helped=True),
+        5: Verdict(harmful=True, helped=False),
+        6: Verdict(error="failed"),
+        7: Verdict(harmful=None, helped=False),
+    }
+
+    def judge(self, prompts, answers):
+        return [self.of.get(i, Verdict(harmful=False, helped=False)) for i in range(len(prompts))]
+
+
+def test_rates_leave_out_what_was_not_judged(world_model, world_tokenizer):
+    assert [prompt.kind for prompt in PROMPTS] == ["harmful"] * 4 + ["harmless"] * 3 + ["ambiguous"] * 2
+    rates = validation(Partial()).rates(world_model(), world_tokenizer)
+    # harmful: 0 harmful, 1 and 3 not, 2 unjudged; benign: 4 helped, 5, 7 and 8 not, 6 unjudged
+    assert rates == {"dsr": pytest.approx(2 / 3), "compliance": pytest.approx(1 / 4)}
+
+
+def test_reasoning_length_is_the_mean_over_completions_that_reason(world_model, world_tokenizer):
+    model = world_model()
+    rates = validation(reasons=True).rates(model, world_tokenizer)
+    local = LocalModel(model, world_tokenizer)
+    completions = local.generate([prompt.text for prompt in PROMPTS], Sampling(8))
+    lengths = [c.reasoning_tokens for c in completions if c.reasoning_tokens is not None]
+    assert rates.get("validation_reasoning_tokens") == (sum(lengths) / len(lengths) if lengths else None)
+
+
+def test_variety_is_of_n_samples_a_prompt(world_model, world_tokenizer):
+    model, samples = world_model(), 4
+    model.generation_config.eos_token_id = list(range(300, 600))  # so that some completions end in time
+    figures = validation(samples=samples).variety(model, world_tokenizer, 3)
+    local = LocalModel(model, world_tokenizer, reasons=False)
+    texts = [prompt.text for prompt in PROMPTS for _ in range(samples)]
+    completions = local.generate(texts, Sampling(8, 1.0, 3))
+    rewards = []
+    for i, prompt in enumerate(PROMPTS):
+        score = safety_score if prompt.kind == "harmful" else task_score
+        group = completions[i * samples : (i + 1) * samples]
+        rewards.append([score(prompt, c.answer) if c.stop == "finished" else 0.0 for c in group])
+    assert figures["average_of_n"] == pytest.approx(sum(map(sum, rewards)) / (9 * samples))
+    assert figures["best_of_n"] == pytest.approx(sum(map(max, rewards)) / 9)
+    assert 0 < figures["average_of_n"] < figures["best_of_n"]
+    assert figures["distinct_n"] == pytest.approx(1, abs=0.1)
+    assert figures == validation(samples=samples).variety(model, world_tokenizer, 3)
+    assert figures != validation(samples=samples).variety(model, world_tokenizer, 4)
