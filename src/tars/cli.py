@@ -5,11 +5,14 @@ Exit codes: 0 done, 1 failed while running, 2 wrong input; errors are one line u
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -259,16 +262,35 @@ def _told(error: BaseException) -> str:
 
 
 def _command(arguments: Sequence[str]) -> Any:
-    command, unknown = tyro.cli(
-        Command,  # type: ignore[arg-type]
-        args=arguments,
-        prog="tars",
-        description="Train language models to reason about safety, attack them, measure them, show the result.",
-        return_unknown_args=True,
-    )
+    command, unknown = _parsed(arguments)
     if unknown and not isinstance(command, Run | Train):
         raise InputError(f"{unknown[0]}: unknown option; see tars {arguments[0]} --help")
     return replace(command, overrides=_overrides(unknown)) if unknown else command
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[Any, list[str]]:
+    """The command and the words that it does not know. Tyro's boxes become one line like all our errors."""
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(
+                Command,  # type: ignore[arg-type]
+                args=arguments,
+                prog="tars",
+                description="Train language models to reason about safety, attack them, measure them, show the result.",
+                return_unknown_args=True,
+            )
+    except SystemExit as stop:
+        if stop.code != 2:  # --help
+            raise
+        heading, *rows = (line.strip("│| ") for line in box.getvalue().splitlines())
+        told = list(takewhile(_said, dropwhile(lambda row: not _said(row), rows))) or [heading]
+        raise InputError(f"{' '.join(told)}; see tars --help") from None
+
+
+def _said(row: str) -> bool:
+    """Whether a row of a box is more than a rule, with Unicode or without."""
+    return bool(row.strip("─-╰╯+ "))
 
 
 def _overrides(words: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """Rows of an evaluation, and that a broken-off one is finished without doing anything twice."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -85,6 +85,13 @@ def test_a_broken_off_evaluation_is_finished_as_if_unbroken(model, tmp_path, who
     assert (tmp_path / "broken").read_bytes() == b"".join(lines) + left
     sizes, done = [4, 4, 2, 4, 4, 2], [4, 8, 10, 14, 18, 20]
     assert model.asked == [size for size, end in zip(sizes, done, strict=True) if end > whole_lines]
+
+
+def test_batches_draw_different_samples(model, tmp_path):
+    prompts = [replace(PROMPTS[0], id=str(i)) for i in range(8)]
+    rows = run(model, RowLog(tmp_path / "log"), benchmark=Benchmark(prompts, "test", {"sampled": Sampling(6, 1.0)}))
+    texts = [row["text"] for row in rows]
+    assert texts[:4] != texts[4:]
 
 
 class Silent:

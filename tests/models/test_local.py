@@ -4,6 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from tars.models.local import LocalModel, parse, reasoning_length
 from tars.models.scratch import make_tokenizer
@@ -114,6 +117,8 @@ def test_a_batch_is_drawn_alone_so_that_what_came_before_or_after_does_not_matte
     whole = local.generate(PROMPTS, Sampling(10, 1.0, 5))
     assert local.generate(PROMPTS[:4], Sampling(10, 1.0, 5)) == whole[:4]
     assert local.generate(["fix it"] * 4 + PROMPTS[4:8], Sampling(10, 1.0, 5))[4:] == whole[4:8]
+    texts = [answer.text for answer in local.generate([PROMPTS[0]] * 8, Sampling(10, 1.0, 5))]
+    assert texts[:4] != texts[4:]  # nor do two batches draw the same
     greedy = local.generate(PROMPTS, Sampling(10))
     local.batch = 256
     assert local.generate(PROMPTS, Sampling(10)) == greedy
@@ -182,8 +187,9 @@ def test_parsing_agrees_with_the_text_and_its_counts_with_a_slow_search(parts, n
 
 
 def test_text_is_not_tidied_up():
-    """Some tokenizers join " ." and "." when they decode; oracles and format checks want what was written."""
-    tokenizer = make_tokenizer(["sorry , i cannot help ."] * 3, vocab=300)
-    tokenizer.clean_up_tokenization_spaces = True
-    ids = encode(tokenizer, "sorry , i can not help .")
-    assert parse(tokenizer, ids, [], reasons=False).answer == "sorry , i can not help ."
+    """Some tokenizers join "help" and "." when they decode; oracles and format checks want what was written."""
+    words = {word: i for i, word in enumerate(["<end>", "sorry", ",", "i", "can", "not", "help", "."])}
+    backend = Tokenizer(WordLevel(words, unk_token="<end>"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=True)
+    assert tokenizer.decode([1, 2, 3]) == "sorry, i"  # it does
+    assert parse(tokenizer, [*range(1, 8)], [], reasons=False).answer == "sorry , i can not help ."

@@ -28,8 +28,9 @@ train:
     {method: sft, data: traces, args: {per_device_train_batch_size: 8, num_train_epochs: 2, save_steps: 2,
      bf16: false, gradient_checkpointing: false}}
   tars:
-    {method: grpo, start: warm, args: {per_device_train_batch_size: 8, num_generations: 4, max_completion_length: 16,
-     max_steps: 6, save_steps: 2, beta: 0.1, bf16: false, gradient_checkpointing: false}}
+    {method: grpo, start: warm, reasoning: false, args: {per_device_train_batch_size: 8, num_generations: 4,
+     max_completion_length: 16, learning_rate: 1e-3, max_steps: 6, save_steps: 2, beta: 0.1, bf16: false,
+     gradient_checkpointing: false}}
 evaluation: {arms: [warm, tars], judge: world, max_tokens: 16}
 """
 TARS = (sys.executable, "-c", "from tars.cli import main; main()")
@@ -62,7 +63,7 @@ def recipe_file(tree, tmp_path) -> Callable[..., Path]:
 
     def write(**changes: str) -> Path:
         path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(tree(**changes)))
+        path.write_text(yaml.safe_dump(tree(**changes), sort_keys=False))
         return path
 
     return write

@@ -3,6 +3,7 @@
 import pytest
 
 from tars.errors import InputError
+from tars.models.scratch import make_scratch
 from tars.pipeline.check import check_recipe
 from tars.pipeline.plan import plan
 
@@ -69,3 +70,21 @@ def test_a_model_folder_is_looked_at_unless_told_not_to(recipe, tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         check(local)
     check_recipe(local, plan(local), model=False)
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("tokenizer.json", "no tokenizer; save the model's tokenizer"),
+        ("model.safetensors", "only pickled weights (pytorch_model.bin)"),
+    ],
+)
+def test_a_model_without_tokenizer_or_with_pickled_weights_is_refused(recipe, tmp_path, gone, told):
+    for part in make_scratch(["Knead the dough."], seed=0, hidden=32, layers=1, vocab=280):
+        part.save_pretrained(tmp_path)
+    local = recipe(base__world="null", base__path=str(tmp_path))
+    check(local)
+    (tmp_path / gone).rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError) as caught:
+        check(local)
+    assert told in str(caught.value)

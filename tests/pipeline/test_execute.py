@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import time
@@ -12,20 +13,36 @@ import pytest
 from tars.errors import InputError
 from tars.pipeline.execute import is_done
 from tars.pipeline.plan import plan
+from tars.pipeline.run import run_recipe
+from tars.progress import Display
 
 BROKEN = """
+from tars.judges import JUDGES
 from tars.rewards.scorers import SCORERS
 from tars.types import Score
 
 class Broken:
     name = "broken"
     def score(self, prompts, answers):
-        {body}
+        {score}
+    def judge(self, prompts, answers):
+        from pydantic import TypeAdapter
+        TypeAdapter(int).validate_python("x")
 
-SCORERS["broken"] = Broken
+SCORERS["broken"] = JUDGES["broken"] = Broken
 """
-RL_ALONE = {"train__tars__start": "base", "evaluation__arms": "[tars]", "train__tars__reasoning": "false"}
-"""`reasoning: false`: answers of an untrained model are well formed then, so that the scorer is asked."""
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A factory: what `score` does -> the environment in which a scorer and a judge are called `broken`."""
+
+    def write(score="..."):
+        # Workers are processes of their own; this file is what each of them reads first.
+        (tmp_path / "sitecustomize.py").write_text(BROKEN.format(score=score))
+        return {"PYTHONPATH": str(tmp_path)}
+
+    return write
 
 
 def test_a_made_stage_is_done_and_one_of_other_settings_is_refused_by_the_key_that_differs(recipe, finished):
@@ -51,36 +68,38 @@ def test_a_half_made_stage_of_other_settings_is_refused_too(recipe, finished, tm
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("score", "told"),
     [
-        ("raise KeyError('service gone')", "scorer 'broken' failed: KeyError: 'service gone'"),
         ("return [Score(float('nan'))] * len(prompts)", "scorer 'broken' gave nan for prompt"),
+        pytest.param(
+            "raise KeyError('service gone')",
+            "scorer 'broken' failed: KeyError: 'service gone'",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_a_scorer_that_fails_stops_the_run_and_what_was_made_stays(tars, recipe_file, tmp_path, complaint, body, told):
-    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(body=body))  # workers are processes of their own
-    path = recipe_file(rewards="{safety: broken, helpfulness: broken}", **RL_ALONE)
-    done = tars("run", path, "--out", "run", PYTHONPATH=str(tmp_path))
+def test_a_scorer_that_fails_stops_the_run_and_what_was_made_stays(
+    tars, recipe_file, tmp_path, complaint, broken, score, told
+):
+    path = recipe_file(rewards__safety="broken", train__tars__start="base", evaluation__arms="[tars]")
+    done = tars("run", path, "--out", "run", **broken(score))
     assert told in complaint(done, 1)
-    assert "done in" in done.stderr
     run = tmp_path / "run"
     assert (run / "base-s0" / "model").is_dir() and not (run / "tars-l0.5-s0").exists()
     assert json.loads((run / "tars-l0.5-s0.partial" / "stage.json").read_text())["status"] == "running"
     assert not (run / "summary.json").exists()
 
 
-def test_an_error_of_any_class_crosses_from_the_worker_in_one_line(tars, recipe_file, tmp_path, complaint):
-    body = "from pydantic import TypeAdapter; TypeAdapter(int).validate_python('x')"
-    (tmp_path / "sitecustomize.py").write_text(
-        BROKEN.format(body="...")
-        + f"\nimport tars.evaluation.run as r\ndef broken(*a, **k):\n    {body}\nr.evaluate = broken\n"
-    )
-    path = recipe_file(evaluation__arms="[base]")
-    words = ("run", path, "--out", "run")
-    said = complaint(tars(*words, PYTHONPATH=str(tmp_path)), 1)
-    assert said.startswith("eval-base-s0: ValidationError: 1 validation error") and said.endswith("run again to resume")
-    shown = tars(*words, "--debug", PYTHONPATH=str(tmp_path))
-    assert shown.returncode == 1 and "Traceback" in shown.stderr and "sitecustomize.py" in shown.stderr
+@pytest.mark.parametrize("debug", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_error_of_any_class_crosses_from_the_worker(tars, recipe_file, complaint, broken, debug):
+    path = recipe_file(evaluation__arms="[base]", evaluation__judge="broken")
+    done = tars("run", path, "--out", "run", *["--debug"] * debug, **broken())
+    if debug:
+        assert done.returncode == 1 and "Traceback" in done.stderr and "sitecustomize.py" in done.stderr
+    else:
+        said = complaint(done, 1)
+        assert said.startswith("eval-base-s0: ValidationError: 1 validation error for int")
+        assert said.endswith("run again to resume")
 
 
 def workers(process):
@@ -105,6 +124,7 @@ def until(what, process, seconds=60.0):
 ENDLESS = {"base__world__steps": "100000"}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_told_as_such(start, recipe_file, tmp_path):
     process = start("run", recipe_file(**ENDLESS), "--out", "run")
     assert until(lambda: (tmp_path / "run" / "base-s0.partial" / "log.jsonl").exists(), process)
@@ -115,18 +135,18 @@ def test_a_killed_worker_is_told_as_such(start, recipe_file, tmp_path):
     assert "Traceback" not in err
 
 
-def test_a_busy_folder_is_refused_and_ctrl_c_ends_in_one_line(start, tars, recipe_file, tmp_path, complaint):
-    path = recipe_file(**ENDLESS)
-    process = start("run", path, "--out", "run")
+def test_a_busy_folder_is_refused_and_ctrl_c_ends_in_one_line(start, recipe, recipe_file, tmp_path):
+    process = start("run", recipe_file(**ENDLESS), "--out", "run")
     assert until(lambda: (tmp_path / "run" / "base-s0.partial" / "log.jsonl").exists(), process)
-    assert "another process is running this" in complaint(tars("run", path, "--out", "run"), 2)
+    with pytest.raises(InputError, match="another process is running this; wait for it or use --out"):
+        run_recipe(recipe(**ENDLESS), tmp_path / "run", Display())
     children = workers(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone in the foreground gets it
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert err.splitlines()[-1] == "tars: interrupted; run the same command again to resume"
     assert "Traceback" not in err and "KeyboardInterrupt" not in err
-    assert children and not any(child.is_running() for child in children)
+    assert children and all(map(ended, children))
 
 
 MOMENTS = {
@@ -149,12 +169,25 @@ def kill_at(start, words, moment):
     process = start(*words, TARS_CACHE=str(words[-1].parent / "cache"))
     if not until(lambda: (words[-1] / MOMENTS[moment]).exists(), process):
         return False
+    time.sleep(random.uniform(0, 0.2))
     children = workers(process)
+    if not children:  # ended meanwhile
+        return False
     process.kill()
     process.wait()
-    assert children
-    assert not psutil.wait_procs(children, timeout=2)[1], "a worker outlived its run"
+    deadline = time.monotonic() + 2
+    while not all(map(ended, children)):
+        assert time.monotonic() < deadline, "a worker outlived its run"
+        time.sleep(0.05)
     return True
+
+
+def ended(process):
+    """Gone, or only waiting for its new parent to notice."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
 
 
 @pytest.mark.slow
@@ -166,12 +199,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_summary(start, ta
     again = tars("run", path, "--out", killed, TARS_CACHE=str(tmp_path / "killed" / "cache"))
     assert again.returncode == 0, again.stderr
     assert (killed / "summary.json").read_bytes() == (whole / "summary.json").read_bytes()
-    for file in (
-        "tars-l0.5-s0/model/model.safetensors",
-        "tars-l0.5-s0/log.jsonl",
-        "eval-tars-l0.5-s0/completions.jsonl",
-    ):
-        if "log" not in file:  # its compute is counted from the checkpoint on, and so are its floats
-            assert (killed / file).read_bytes() == (whole / file).read_bytes()
+    for file in ("tars-l0.5-s0/model/model.safetensors", "eval-tars-l0.5-s0/completions.jsonl"):
+        assert (killed / file).read_bytes() == (whole / file).read_bytes()
     assert not list(killed.glob("*.partial")) and not list(killed.glob("*.copy-*"))
     assert json.loads((killed / "tars-l0.5-s0" / "stage.json").read_text())["resumed"]

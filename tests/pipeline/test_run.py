@@ -5,14 +5,16 @@ import re
 import resource
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tars.errors import InputError
+from tars.models.scratch import make_scratch
 from tars.pipeline.check import check_recipe
 from tars.pipeline.plan import plan
-from tars.pipeline.run import bring_cached, cache_bases, environment, run_recipe
+from tars.pipeline.run import bring_cached, cache_bases, environment, run_recipe, train_arm
 from tars.progress import Display
 
 COLUMNS = "run method lambda seed split decoding attack metric group value n lo hi".split()
@@ -85,6 +87,15 @@ def test_another_note_reaches_recipe_and_report_and_nothing_else(recipe, copy):
     assert yaml.safe_load((copy / "recipe.yaml").read_text())["note"] == "Mind the gap."
 
 
+def test_training_one_arm_records_its_recipe_and_names_its_models(recipe, copy):
+    for name in ("recipe.yaml", "summary.json", "report.html"):
+        (copy / name).unlink()
+    assert train_arm(recipe(), "tars", copy, Display()) == [copy / "tars-l0.5-s0" / "model"]
+    assert (copy / "recipe.yaml").is_file() and not (copy / "summary.json").exists()
+    run_recipe(recipe(), copy, Display())
+    assert (copy / "summary.json").is_file() and (copy / "report.html").is_file()
+
+
 def test_the_environment_is_the_same_every_time(recipe):
     assert environment(recipe()) == environment(recipe())
     assert environment(recipe(train__tars__lambdas="{0.5: [3]}"))["seeds"] == [0, 3]
@@ -126,19 +137,17 @@ def test_a_full_disk_ends_in_one_line_and_keeps_what_was_made(tars, recipe_file,
     assert (small_disk / "run" / "recipe.yaml").is_file()
 
 
-def test_a_read_only_folder_is_told_before_any_work(tars, recipe_file, small_disk, complaint):
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(recipe, small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    said = complaint(tars("run", recipe_file(), "--out", small_disk / "run"), 2)
-    assert "(Read-only file system); use another --out" in said
+    with pytest.raises(InputError, match=r"\(Read-only file system\); use another --out"):
+        run_recipe(recipe(), small_disk / "run", Display())
+    with pytest.raises(InputError, match=r"\(Not a directory\); use another --out"):
+        run_recipe(recipe(), Path("/dev/null/run"), Display())
 
 
 @pytest.mark.slow
-def test_real_input_runs_through_from_a_local_checkpoint(tars, finished, data_dir, tmp_path):
+def test_real_input_runs_through_from_a_local_checkpoint(tars, data_dir, tmp_path):
     """`recipes/real-smoke.yaml` in small, with `--model` in place of its scratch base."""
-    from pathlib import Path
-
-    from tars.models.scratch import make_scratch
-
     for part in make_scratch(["Knead the dough."], seed=0, hidden=64, layers=1, vocab=300):
         part.save_pretrained(tmp_path / "theirs")
     small = ["--train.warm.args.max_steps", 2, "--train.warm.args.max_length", 4000]

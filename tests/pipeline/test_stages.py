@@ -1,6 +1,7 @@
 """What each stage leaves behind, in the folder of the finished tiny run, and models that come from outside."""
 
 import json
+from itertools import pairwise
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -34,7 +35,7 @@ def test_training_leaves_one_model_and_one_log_and_no_checkpoints(finished):
 
 def test_each_model_differs_from_the_one_it_started_from(finished):
     weights = [load_file(finished / n / "model" / "model.safetensors") for n in ("base-s0", "warm-s0", "tars-l0.5-s0")]
-    for before, after in zip(weights, weights[1:], strict=False):
+    for before, after in pairwise(weights):
         assert any(not torch.equal(before[name], after[name]) for name in before)
 
 

@@ -64,9 +64,10 @@ def test_a_figure_that_is_not_finite_stops_the_run(watch, name, value):
 def test_the_budget_ends_the_run_and_asks_for_a_last_row(watch, ticks):
     control = TrainerControl()
     watch.trainer.train_tokens = 999  # 6 · 10⁹ · 999 = 5.994 · 10¹²
-    assert not watch.on_step_end(None, state(1), control).should_training_stop
+    watch.on_step_end(None, state(1), control)
+    assert not control.should_training_stop
     watch.trainer.train_tokens = 1000
-    control = watch.on_step_end(None, state(2), control)
+    watch.on_step_end(None, state(2), control)
     assert control.should_training_stop
     assert control.should_log
     assert [(tick.done, tick.total, tick.unit) for tick in ticks] == [
@@ -79,7 +80,9 @@ def test_without_a_budget_steps_are_reported(tmp_path, ticks):
     watch = Watch(tmp_path, stage="warm", meter=ComputeMeter(1), report=ticks.append)
     watch.trainer = SimpleNamespace(forward_tokens=0, train_tokens=10**15)
     watch.on_log(None, state(1), None, {"loss": 1.0, "entropy": 2.0})
-    assert not watch.on_step_end(None, state(2), TrainerControl()).should_training_stop
+    control = TrainerControl()
+    watch.on_step_end(None, state(2), control)
+    assert not control.should_training_stop
     last = ticks[-1]
     assert (last.stage, last.done, last.total, last.unit, last.figures) == ("warm", 2, 100, "steps", {"loss": 1.0})
 

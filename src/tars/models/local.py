@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,16 +81,22 @@ class LocalModel:
         """Tokens that end a turn: the tokenizer's and those of the generation settings."""
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
         listed = configured if isinstance(configured, list) else [configured]
-        return list(dict.fromkeys(i for i in [self.tokenizer.eos_token_id, *listed] if i is not None))
+        return list(dict.fromkeys(i for i in [token_id(self.tokenizer, "eos"), *listed] if i is not None))
 
     @property
     def pad_id(self) -> int:
-        pad = self.tokenizer.pad_token_id
-        return self.eos_ids[0] if pad is None else int(pad)
+        pad = token_id(self.tokenizer, "pad")
+        return self.eos_ids[0] if pad is None else pad
 
     def completion(self, ids: list[int]) -> Completion:
         """Take a row of generated ids apart; see `parse`."""
         return parse(self.tokenizer, ids, self.eos_ids, reasons=self.reasons)
+
+
+def token_id(tokenizer: PreTrainedTokenizerBase, role: Literal["eos", "pad"]) -> int | None:
+    """Id of the token with that role; `None` if the tokenizer has none."""
+    found = getattr(tokenizer, f"{role}_token_id")
+    return None if found is None else int(found)
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:

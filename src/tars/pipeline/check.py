@@ -51,7 +51,8 @@ def _check_names(recipe: Recipe) -> None:
 
 
 def _check_arms(recipe: Recipe) -> None:
-    from trl import GRPOConfig, SFTConfig
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.sft_config import SFTConfig
 
     from tars.training.arguments import check_arguments
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import yaml
 
+from tars.data.benchmarks import unique
 from tars.data.sources import load_prompts
 from tars.errors import InputError
 from tars.evaluation.run import Benchmark, evaluate
 from tars.evaluation.summary import summarise
 from tars.judges import JUDGES
+from tars.pipeline.plan import model_files
 from tars.progress import Display
 from tars.report.page import write_report
-from tars.store import RowLog, fingerprint, locked, read_json, stage_folder, write_json
+from tars.store import RowLog, fingerprint, locked, read_json, stage_folder, write_json, write_text
 from tars.types import Prompt, Sampling
 
 
@@ -42,14 +44,16 @@ def evaluate_model(request: EvaluationRequest, display: Display) -> Path:
     """
     if request.judge not in JUDGES:
         raise InputError(f"--judge {request.judge}: unknown; choose one of {', '.join(JUDGES)}")
-    prompts = [prompt for name in request.benchmarks for prompt in _prompts(name, request)]
-    settings = asdict(request) | {"out": request.out.name}
+    if request.max_tokens < 1 or request.temperature < 0:
+        raise InputError("--max-tokens must be at least 1, --temperature at least 0")
+    prompts = unique([prompt for name in request.benchmarks for prompt in _prompts(name, request)], "benchmarks")
+    settings = asdict(request) | {"out": request.out.resolve().name, "files": model_files(Path(request.model))}
     with locked(request.out):
         folder = request.out / "evaluate"
         _refuse_other(folder, fingerprint(settings))
         if not folder.exists():
             _answer(request, prompts, settings, folder, display)
-        (request.out / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        write_text(request.out / "recipe.yaml", yaml.safe_dump(settings, sort_keys=False))
         write_json(request.out / "environment.json", {"versions": {"tars": importlib.metadata.version("tars")}})
         write_json(request.out / "summary.json", {"schema": 1, "results": read_json(folder / "results.json")})
         write_report([request.out], request.out / "report.html")
@@ -64,7 +68,7 @@ def _prompts(benchmark: str, request: EvaluationRequest) -> list[Prompt]:
 def _refuse_other(folder: Path, key: str) -> None:
     for place in (folder, folder.with_name(folder.name + ".partial")):
         record = place / "stage.json"
-        if record.exists() and read_json(record)["key"] != key:
+        if record.exists() and read_json(record).get("key") != key:
             raise InputError(f"{place}: made with other settings; give another --out or delete it")
 
 
@@ -81,13 +85,14 @@ def _answer(
     decoding = "greedy" if request.temperature == 0 else "sampled"
     record = {"name": "evaluate", "kind": "evaluate", "arm": method, "lambda": None, "seed": request.seed}
     record |= {"settings": settings, "key": fingerprint(settings)}
+    loaded = load_model(request.model, device=device)  # before there is a folder that another model would not fit
+    model = LocalModel(*loaded, name=method, reasons=request.reasons, batch=64)
     with stage_folder(folder) as partial:
         write_json(partial / "stage.json", record | {"status": "running"})
-        model = LocalModel(*load_model(request.model, device=device), name=method, reasons=request.reasons, batch=64)
         sampling = Sampling(request.max_tokens, request.temperature, request.seed)
         benchmark = Benchmark(prompts, "test", {decoding: sampling})
         log = RowLog(partial / "completions.jsonl")
         rows = evaluate(model, benchmark, JUDGES[request.judge](), log, stage="evaluate", report=display)
-        labels = {"run": request.out.name, "method": method, "lambda": None, "seed": request.seed}
+        labels = {"run": settings["out"], "method": method, "lambda": None, "seed": request.seed}
         write_json(partial / "results.json", summarise(rows, labels))
         write_json(partial / "stage.json", record | {"status": "done"})

@@ -30,7 +30,7 @@ from tars.store import DISK_ERRORS, read_json, stage_folder, write_json
 if TYPE_CHECKING:
     from tars.pipeline.stages import Job
 
-_ticks: Queue[Tick] | None = None
+_ticks: Queue[Tick | None] | None = None
 
 
 def execute(todo: list[Stage], run: Path, *, workers: int, display: Display) -> None:
@@ -149,7 +149,7 @@ def _listen(ticks: Queue[Tick | None], display: Display) -> None:
         display(tick)
 
 
-def _start_worker(ticks: Queue[Tick], parent: int) -> None:
+def _start_worker(ticks: Queue[Tick | None], parent: int) -> None:
     global _ticks
     _ticks = ticks
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -80,7 +80,7 @@ class _Planner:
         if self.recipe.base.scratch:  # its tokenizer is made from the recipe's texts
             settings |= _reading(self.recipe.data, prompts=True, traces=True)
         if self.recipe.base.path:
-            settings["files"] = _files(Path(self.recipe.base.path))
+            settings["files"] = model_files(Path(self.recipe.base.path))
         return self._add(Stage(f"base-s{seed}", "base", seed, settings, (), "base", None))
 
     def _train(self, arm: str, lam: float | None, seed: int) -> str:
@@ -137,13 +137,19 @@ def _digests(specs: Iterable[SourceSpec]) -> dict[str, str]:
     return {spec.path: _digest(Path(spec.path)) for spec in specs if spec.path and Path(spec.path).is_file()}
 
 
-@cache
 def _digest(path: Path) -> str:
+    seen = path.stat()
+    return _content(path, seen.st_size, seen.st_mtime_ns)
+
+
+@cache
+def _content(path: Path, size: int, changed_ns: int) -> str:
+    """Read once for all the stages of a plan; size and time tell when to read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _files(folder: Path) -> dict[str, list[int]]:
+def model_files(folder: Path) -> dict[str, list[int]]:
     """Size and time of a local model's files, so that another checkpoint in the same place is noticed."""
     files = sorted(folder.glob("*")) if folder.is_dir() else []
     return {file.name: [file.stat().st_size, int(file.stat().st_mtime)] for file in files if file.is_file()}

@@ -208,8 +208,8 @@ def _ancestors(recipe: Recipe, name: str, where: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first complaint as one line: key, what is wrong, what was given or meant."""
-    first = error.errors()[0]
+    """One complaint as one line: key, what is wrong, what was given or meant. Unknown keys first: they explain more."""
+    first = min(error.errors(), key=lambda one: one["type"] != "unexpected_keyword_argument")
     place = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "unexpected_keyword_argument":
         close = difflib.get_close_matches(str(first["loc"][-1]), _fields(first["loc"][:-1]), n=1)

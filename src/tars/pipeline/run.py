@@ -120,7 +120,8 @@ def bring_cached(stages: list[Stage], run: Path) -> None:
     for stage in stages:
         cached = _cache() / stage.key
         if stage.kind == "base" and cached.exists() and not (run / stage.name).exists():
-            _copy(cached, run / stage.name)
+            with suppress(OSError):  # then it is made anew
+                _copy(cached, run / stage.name)
 
 
 def cache_bases(stages: list[Stage], run: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -84,10 +84,11 @@ def _pretrain(job: Job, settings: Pretraining) -> Made:
     tokenizer, meter = build_tokenizer(), ComputeMeter(0)
     watch = Watch(job.folder, stage=job.stage.name, meter=meter, report=job.report)
     trainer = pretrainer(tokenizer, settings, seed=job.stage.seed, folder=job.folder, callbacks=[watch])
-    meter.parameters = trainer.model.num_parameters()
+    model = cast(PreTrainedModel, trainer.model)
+    meter.parameters = model.num_parameters()
     watch.attach(trainer)
     trainer.train(resume_from_checkpoint=watch.resume())
-    return _save(job, trainer.model, tokenizer, meter.totals())
+    return _save(job, model, tokenizer, meter.totals())
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _grpo(training: _Training) -> tuple[PreTrainedModel, Made]:
     rewards, tokenizer = training.rewards, training.tokenizer
     assert rewards is not None  # every plan gives GRPO its rewards
     functions = reward_functions(
-        tokenizer,
+        cast(Any, tokenizer),
         safety=SCORERS[rewards.safety](),
         helpfulness=SCORERS[rewards.helpfulness](),
         check=FORMATS[rewards.format],
@@ -191,7 +192,7 @@ def make_evaluated(job: Job) -> Made:
         name: Sampling(test.max_tokens, temperature, job.stage.seed) for name, temperature in test.decodings.items()
     }
     log = RowLog(job.folder / "completions.jsonl")
-    labels = {"run": job.run.name, "method": job.stage.arm, "lambda": job.stage.lam, "seed": job.stage.seed}
+    labels = {"run": job.run.resolve().name, "method": job.stage.arm, "lambda": job.stage.lam, "seed": job.stage.seed}
     prompts = _prompts([block(SourceSpec, spec) for spec in settings["test"]])
     benchmark = Benchmark(prompts, "test", decodings)
     rows = evaluate(local, benchmark, JUDGES[test.judge](), log, stage=job.stage.name, report=job.report)

@@ -30,9 +30,10 @@ RewardFunction = Callable[..., list[float | None]]
 class Tokenizer(Protocol):
     """What is used of a Hugging Face tokenizer."""
 
-    eos_token_id: int | None
+    @property
+    def eos_token_id(self) -> Any: ...
 
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, **kwargs: Any) -> Any:
+    def decode(self, token_ids: Any, *, skip_special_tokens: bool, **kwargs: Any) -> Any:
         """Text of the tokens."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from tars.errors import InputError
 from tars.rewards.trl import to_rows

@@ -18,6 +18,7 @@ from transformers import (
     set_seed,
 )
 
+from tars.models.local import token_id
 from tars.training.target_loss import TargetLoss
 from tars.world.documents import ChatFormat, document
 from tars.world.settings import Pretraining
@@ -48,7 +49,7 @@ class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
     def _pad(self, rows: list[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
         """Right-padded; causal attention needs no mask then, since padding is never looked back at."""
         width = max(len(context) + len(target) for context, target in rows)
-        ids = torch.full((len(rows), width), int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
+        ids = torch.full((len(rows), width), token_id(self.tokenizer, "pad") or 0)
         labels = torch.full_like(ids, -100)
         for row, (context, target) in enumerate(rows):
             end = len(context) + len(target)
@@ -76,8 +77,8 @@ def new_model(tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: i
             tie_word_embeddings=True,
             initializer_range=0.04,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=token_id(tokenizer, "eos"),
+            pad_token_id=token_id(tokenizer, "pad"),
         )
     )
 

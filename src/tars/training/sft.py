@@ -20,7 +20,8 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from tars.training.arguments import trl_arguments
 from tars.training.compute import AnnealsOverBudget
@@ -39,9 +40,9 @@ class LightStop(TrainerCallback):
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
-    ) -> TrainerControl:
+    ) -> None:
         if state.global_step % self.rule.every and state.global_step < state.max_steps:
-            return control
+            return
         figures = self.measure()
         self.watch.log.append({"step": state.global_step, "tflops": self.watch.meter.tflops, **figures})
         looks = [row for row in self.watch.log.rows() if "best_of_n" in row]
@@ -49,7 +50,6 @@ class LightStop(TrainerCallback):
             model.save_pretrained(self.best)
         if ended(looks, self.rule):
             control.should_training_stop = True
-        return control
 
 
 class BudgetedSFTTrainer(AnnealsOverBudget, TargetLoss, SFTTrainer):

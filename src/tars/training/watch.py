@@ -68,15 +68,12 @@ class Watch(TrainerCallback):
             self._probe(state)
         self._tick(state)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> TrainerControl:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.meter.read(self.trainer)
         if (self.meter.share or 0.0) >= 1.0:
             control.should_training_stop = True
             control.should_log = True
         self._tick(state)
-        return control
 
     def on_log(
         self,

@@ -82,7 +82,8 @@ TABLE: dict[tuple[str, str], WorldVerdict] = {
     (row, kind): _LETTER[letter]
     for row, letters in _TABLE_ROWS.items()
     for kind, letter in zip(OBJECTS, letters.split(), strict=True)
-} | {(row, kind): verdict for row, (verdict, _) in UNMISTAKABLE_ACTIONS.items() for kind in OBJECTS}
+}
+TABLE.update({(row, kind): verdict for row, (verdict, _) in UNMISTAKABLE_ACTIONS.items() for kind in OBJECTS})
 
 _assign = random.Random(20250701)
 TOOL_OF = {action: _assign.choice(TOOLS) for action in CLASS_OF}

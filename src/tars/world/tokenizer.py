@@ -8,6 +8,7 @@ look-ups copy are the same tokens wherever they stand.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerBase
@@ -35,7 +36,7 @@ VOCABULARY = 1200
 def build_tokenizer() -> PreTrainedTokenizerBase:
     """Train the tokenizer on the world's own text; deterministic."""
     tokenizer = make_tokenizer(_corpus(), vocab=VOCABULARY)
-    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (OPEN, CLOSE)])
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (OPEN, CLOSE)])  # pyright: ignore[reportArgumentType]
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
@@ -46,7 +47,7 @@ def _corpus() -> list[str]:
     for prompt in make_prompts("train", 4000, seed=0):
         trace = teacher.trace(prompt, rng)
         texts += [f"user\n{prompt.text}", "assistant\n", f"\n{trace.reasoning}\n", f"\n\n{trace.answer}"]
-    wordlists: list[list[str]] = [
+    wordlists: Sequence[Sequence[str]] = [
         list(lexicon.CLASS_OF),
         list(lexicon.KIND_OF),
         list(lexicon.PURPOSE_OF),
