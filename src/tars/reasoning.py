@@ -10,12 +10,15 @@ of the answer; here both read the same tags, and `paper_format` keeps the publis
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tars.types import Stop
 
 OPEN = "<think>"
 CLOSE = "</think>"
+
+_CLOSED_THOUGHT = re.compile(rf"\s*{OPEN}.*?{CLOSE}\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,28 +47,22 @@ def split(text: str, *, ended: bool = True, prefilled: bool = False, reasons: bo
         reasons: The model is expected to think first; if not, any think tag is malformed.
     """
     opens, closes = text.count(OPEN) + prefilled, text.count(CLOSE)
+    broken: Stop = "malformed" if ended else "truncated"
+    whole: Stop = "finished" if ended else "truncated"
     if not reasons:
-        wrong: Stop = "malformed" if opens or closes else "finished"
-        inside = not closes and (prefilled or text.lstrip().startswith(OPEN))  # all of it is one unclosed thought
-        answer = None if inside else _after_last_close(text).strip()
-        return Parts(None, answer, wrong if ended else "truncated")
+        answer = _shown(text, prefilled)
+        return Parts(None, answer, whole if answer and not opens and not closes else broken)
     head, closed, tail = text.partition(CLOSE)
     before, opened, thought = ("", OPEN, head) if prefilled else head.partition(OPEN)
-    broken: Stop = "malformed" if ended else "truncated"
-    if not closed:
-        if not opened:  # no thought at all: what there is, is the answer, and its form is wrong
-            return Parts(None, text.strip(), broken)
-        return Parts(thought.strip(), None, broken)
+    reasoning = thought.strip() if opened else head.strip() if closed else None
     if opens == closes == 1 and opened and not before.strip():
-        return Parts(thought.strip(), tail.strip(), "finished" if ended else "truncated")
-    return Parts((thought if opened else head).strip(), _after_last_close(text).strip(), broken)
+        return Parts(reasoning, tail.strip(), whole if reasoning and tail.strip() else broken)
+    return Parts(reasoning, _shown(text, prefilled), broken)
 
 
 def well_formed(text: str, *, ended: bool = True, prefilled: bool = False, reasons: bool = True) -> bool:
-    """The strict format check: one thought, first, closed, non-empty, an answer after it, and the turn ended."""
-    parts = split(text, ended=ended, prefilled=prefilled, reasons=reasons)
-    thought = bool(parts.reasoning) if reasons else parts.reasoning is None
-    return parts.stop == "finished" and thought and bool(parts.answer)
+    """The strict format check: one thought, first, closed, not blank, an answer after it, and the turn ended."""
+    return split(text, ended=ended, prefilled=prefilled, reasons=reasons).stop == "finished"
 
 
 def paper_format(text: str) -> bool:
@@ -73,6 +70,15 @@ def paper_format(text: str) -> bool:
     return text.count(OPEN) == text.count(CLOSE) == 1 and text.index(OPEN) < text.index(CLOSE)
 
 
-def _after_last_close(text: str) -> str:
-    """Text after the last closing tag, without stray opening tags: what a user interface would show."""
-    return text.rpartition(CLOSE)[2].replace(OPEN, "")
+def _shown(text: str, prefilled: bool) -> str | None:
+    """What a user would see of a malformed text: all that stands outside of closed thoughts, stray tags removed.
+
+    A closing tag that comes first ends a thought that started with the text. A thought that never closes, in a text
+    without any closed one, reaches to the end; `None` if nothing was shown before it.
+    """
+    first_open, first_close = text.find(OPEN) if OPEN in text else len(text), text.find(CLOSE)
+    unopened = prefilled or 0 <= first_close < first_open
+    body = _CLOSED_THOUGHT.sub("\n", OPEN + text if unopened else text)
+    if CLOSE not in text and OPEN in body:
+        return body.partition(OPEN)[0].strip() or None
+    return body.replace(OPEN, "").replace(CLOSE, "").strip()

@@ -163,7 +163,7 @@ def test_lengths_of_malformed_completions(tokenizer):
     made = parse(tokenizer, [*encode(tokenizer, "to fix"), EOS], [EOS], reasons=True)
     assert (made.stop, made.reasoning_tokens) == ("malformed", None)
     assert made.answer_tokens == len(encode(tokenizer, "to fix")) + 1
-    assert parse(tokenizer, [EOS], [EOS], reasons=False) == Completion("", None, "", "finished", None, 1)
+    assert parse(tokenizer, [EOS], [EOS], reasons=False) == Completion("", None, "", "malformed", None, 1)
     assert parse(tokenizer, [], [EOS], reasons=False) == Completion("", None, "", "truncated", None, 0)
     made = parse(tokenizer, ids, [EOS], reasons=False)
     assert (made.reasoning, made.answer, made.reasoning_tokens, made.answer_tokens) == (None, None, None, None)

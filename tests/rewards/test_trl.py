@@ -125,7 +125,7 @@ def test_paper_format_scores_what_the_user_sees(scratch):
     texts = ["<think>\nwhy</think>no", "so <think>a</think>b"]
     (rewards, _), _ = call(scratch[1], [HARMFUL] * 2, texts, safety=safety, check=FORMATS["paper"])
     assert rewards == [1.0, 1.0]
-    assert safety.seen == [("h", "no"), ("h", "b")]
+    assert safety.seen == [("h", "no"), ("h", "so\nb")]
 
 
 def test_each_prompt_goes_to_one_scorer(scratch):

@@ -111,6 +111,8 @@ def _told(stage: Stage, error: BaseException) -> BaseException:
 
 @contextmanager
 def _pool(workers: int, display: Display) -> Iterator[Callable[[Stage, Path], Future[float]]]:
+    # Workers may be ended amid anything; Python's tracker cleans up after them and need not tell of it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     context = multiprocessing.get_context("spawn")
     ticks: Queue[Tick | None] = context.Queue()
     listener = threading.Thread(target=_listen, args=(ticks, display), daemon=True)

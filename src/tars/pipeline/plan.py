@@ -15,7 +15,7 @@ from tars.store import fingerprint
 
 _UNREAD = SourceSpec("unread")
 
-FORMAT = 1
+FORMAT = 2
 """Raised when stages are made differently, so that folders made before are not taken for them."""
 
 
