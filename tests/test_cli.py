@@ -54,8 +54,8 @@ def called(monkeypatch, capsys):
         (("train", "sft", MICRO, "--arm", "tars"), "--arm tars: trained by grpo, not by sft"),
         (("eval", "xstest", "--out", "o"), "Missing from tars eval: --model"),
         (("eval", "world", "--model", "./none", "--judge", "x", "--out", "o"), "--judge x: unknown"),
-        (("analyze", "frontier", "none"), "none: not a run folder"),
-        (("report", "none"), "none: not a run folder"),
+        (("analyze", "frontier", "none"), "none: no summary.json"),
+        (("report", "none"), "none: no summary.json"),
     ],
 )
 def test_wrong_input_exits_with_2_and_one_line(called, tmp_path, monkeypatch, words, told):

@@ -203,7 +203,7 @@ def test_a_log_that_was_cut_off_is_read_up_to_there(make_run):
 
 def test_what_is_no_run_is_refused_in_one_line(make_run, tmp_path):
     broken = make_run(methods=("base",), seeds=(0,))
-    cases = {"not a run folder": tmp_path}
+    cases = {"no summary.json": tmp_path}
     for name, text in {"not JSON": "{", "schema 1": '{"schema": 2}', "not a list": '{"schema": 1}'}.items():
         folder = tmp_path / name
         folder.mkdir()

@@ -58,7 +58,9 @@ def load_run(path: Path) -> Run:
     """
     summary_path = path / "summary.json"
     if not summary_path.is_file():
-        raise InputError(f"{path}: not a run folder (no summary.json); give a folder that `tars run` wrote")
+        unfinished = any(path.glob("*/stage.json")) or any(path.glob("*.partial"))
+        remedy = "its run is not finished; `tars run` again" if unfinished else "give a folder that `tars run` wrote"
+        raise InputError(f"{path}: no summary.json; {remedy}")
     summary = _json(summary_path)
     if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
         raise InputError(f"{summary_path}: not a summary of schema {SCHEMA}; write it again")

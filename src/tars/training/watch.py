@@ -25,7 +25,7 @@ _RENAMED = {
     "mean_token_accuracy": "token_accuracy",
 }
 _KEPT = {"loss", "reward", "kl", "entropy", "grad_norm", "learning_rate", "format_rate", *_RENAMED}
-_SHOWN = ("loss", "reward", "dsr", "compliance", "reasoning_tokens", "kl")
+_SHOWN = ("loss", "reward", "dsr", "compliance", "completion_tokens", "kl")
 
 
 class Watch(TrainerCallback):
