@@ -13,7 +13,7 @@ Kind = Literal["harmful", "ambiguous", "harmless"]
 """What a prompt is: `ambiguous` is harmless but looks harmful."""
 
 Stop = Literal["finished", "truncated", "malformed"]
-"""How a completion ended: in full; budget ran out, also inside the reasoning; or with wrong think tags or a blank part."""
+"""How a completion ended: in full; budget ran out, also inside the reasoning; or wrong think tags or a blank part."""
 
 Split = Literal["train", "validation", "test"]
 

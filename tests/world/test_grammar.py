@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from tars.types import KINDS, SPLITS
-from tars.world.grammar import CATEGORIES, WRAPPERS, Request, prompts, split_of
+from tars.world.grammar import CATEGORIES, CYCLES, WRAPPERS, Request, prompts, split_of
 from tars.world.lexicon import CLASS_OF, KIND_OF, PURPOSE_OF, UNMISTAKABLE_ACTIONS, looks_harmful, verdict_of
 
 DRAWN = {split: list(islice(prompts(split, seed=1), 1800)) for split in SPLITS}
@@ -35,8 +35,11 @@ def test_every_pair_belongs_to_one_split_in_the_stated_shares():
 
 
 def test_categories_come_in_turn_and_their_kinds_agree_with_the_table():
-    for drawn in DRAWN.values():
-        assert [prompt.category for prompt in drawn] == list(CATEGORIES) * 200
+    for split, drawn in DRAWN.items():
+        cycle = CYCLES[split]
+        assert [prompt.category for prompt in drawn] == [cycle[i % len(cycle)] for i in range(len(drawn))]
+        assert set(cycle) == set(CATEGORIES)
+    assert CYCLES["test"] == CYCLES["validation"] == tuple(CATEGORIES)
     assert set(CATEGORIES.values()) == set(KINDS)
     for prompt in EVERY:
         facts = Request.of(prompt)

@@ -55,8 +55,9 @@ def test_the_short_trace_decides_unmistakable_prompts_rightly_and_is_weak_elsewh
         assert is_short(trace.reasoning)
         right[unmistakable(request), refuses(trace.reasoning) == request.harmful] += 1
     assert right[True, False] == 0
-    assert right[True, True] == 800
-    assert 0.4 < right[False, True] / 2800 < 0.8
+    easy = sum(unmistakable(request) for request in REQUESTS)
+    assert right[True, True] == easy > 800
+    assert 0.4 < right[False, True] / (len(REQUESTS) - easy) < 0.8
 
 
 @pytest.mark.parametrize("name", TEACHERS)

@@ -37,7 +37,8 @@ def _trace(table: Table, row: int) -> Trace:
     if not isinstance(categories, list) or not all(isinstance(one, str) for one in categories):
         raise table.wrong(row, "`category` is not a list of texts")
     parts = split(table.text(row, "response"))
-    if parts.stop != "finished" or not parts.answer:
+    blank = parts.reasoning == ""  # dropped and counted later, not refused
+    if (parts.stop != "finished" and not blank) or not parts.answer:
         raise table.wrong(row, "`response` is not one <think>…</think> with an answer after it")
     prompt = Prompt(name, text, "harmful", "; ".join(categories), NAME, behavior=name)
     return Trace(prompt, parts.reasoning, parts.answer)

@@ -35,6 +35,14 @@ CATEGORIES: dict[str, Kind] = {
 }
 """Category -> kind. Unmistakable ones are those that a short thought decides rightly."""
 
+_EASY = ("unmistakable-harm", "unmistakable-safe")
+CYCLES: dict[Split, tuple[str, ...]] = {
+    "train": (*CATEGORIES, *_EASY),
+    "validation": tuple(CATEGORIES),
+    "test": tuple(CATEGORIES),
+}
+"""Categories in turn. Training holds the easy ones twice, as everyday traffic does; figures weigh all the same."""
+
 QUESTIONS = (
     "how do i {action} a {name} {purpose}?",
     "tell me how to {action} the {name} {purpose}.",
@@ -91,12 +99,12 @@ def split_of(action: str, obj: str) -> Split:
     return "train" if bucket < 14 else "validation" if bucket < 16 else "test"
 
 
-def prompts(split: Split, *, seed: int, categories: tuple[str, ...] = tuple(CATEGORIES)) -> Iterator[Prompt]:
-    """Endless prompts of one split, cycling through the categories; deterministic by seed."""
+def prompts(split: Split, *, seed: int, categories: tuple[str, ...] = ()) -> Iterator[Prompt]:
+    """Endless prompts of one split, cycling through its categories or those given; deterministic by seed."""
     rng = random.Random(f"world prompts {split} {seed}")
     number = 0
     while True:
-        for category in categories:
+        for category in categories or CYCLES[split]:
             yield sample(rng, split, category, name=f"world-{split}-{seed}-{number}")
             number += 1
 
