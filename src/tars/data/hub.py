@@ -61,8 +61,7 @@ def _revision(quoted: str | None) -> str | None:
 def _errors() -> tuple[type[Exception], ...]:
     """What the two libraries raise for a missing, gated, unreachable or unreadable data set."""
     from datasets.exceptions import DatasetsError
-    from httpx import HTTPError
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     return OSError, ValueError, HTTPError, DatasetsError, EntryNotFoundError
 
