@@ -1,6 +1,7 @@
 """The smallest whole recipe, the real command line in a process of its own, and one finished run for all tests."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,6 +70,11 @@ def recipe_file(tree, tmp_path) -> Callable[..., Path]:
     return write
 
 
+def _heeds_interrupts() -> None:
+    """A shell that starts us in the background has its children ignore Ctrl-C; the run under test must not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path) -> Callable[..., subprocess.Popen[str]]:
     """A factory: words of a command line, more environment -> `tars` just started, in a process group of its own."""
@@ -83,6 +89,7 @@ def start(tmp_path) -> Callable[..., subprocess.Popen[str]]:
             env=os.environ | environment,
             cwd=tmp_path,
             start_new_session=True,
+            preexec_fn=_heeds_interrupts,
         )
         started.append(process)
         return process

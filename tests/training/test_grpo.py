@@ -187,7 +187,7 @@ def test_a_scorer_that_gives_nan_stops_the_run_and_what_was_written_stays(
     saved_world_model, world_tokenizer, make_watch, tmp_path
 ):
     model = load(saved_world_model)
-    harmful = make_prompts("train", 40, 0)[::9]  # the first of nine categories
+    harmful = [prompt for prompt in make_prompts("train", 40, 0) if prompt.category == "unmistakable-harm"]
     safety = Failing()
     rewards = reward_functions(
         world_tokenizer,

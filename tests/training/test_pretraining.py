@@ -76,7 +76,7 @@ def test_an_interrupted_run_equals_an_unbroken_one(world_tokenizer, make_watch, 
 
 
 def test_a_few_steps_teach_something(world_tokenizer, make_watch, tmp_path):
-    settings = Pretraining(steps=30, batch=8, hidden=32, layers=1)
+    settings = Pretraining(steps=60, batch=8, hidden=32, layers=1)
     watch = make_watch(tmp_path / "run")
     trainer = pretrainer(world_tokenizer, settings, seed=0, folder=tmp_path / "run", callbacks=[watch])
     trainer.args.logging_steps = 5
