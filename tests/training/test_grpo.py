@@ -141,8 +141,13 @@ def by_content(completion_ids, **_):
 
 @pytest.mark.parametrize(
     ("options", "interrupt_at"),
-    [({"max_steps": 4}, 3), ({"max_steps": 4, "save_steps": 3}, 2), ({"budget": 0.00025}, 0.7)],
-    ids=["steps", "before the first checkpoint", "compute budget"],
+    [
+        ({"max_steps": 4}, 3),
+        ({"max_steps": 4, "save_steps": 3}, 2),
+        ({"budget": 0.00025}, 0.7),
+        ({"max_steps": 12, "shuffle_dataset": True}, 11),  # 9 steps an epoch
+    ],
+    ids=["steps", "before the first checkpoint", "compute budget", "second epoch"],
 )
 def test_an_interrupted_run_equals_an_unbroken_one(
     saved_world_model, world_tokenizer, make_watch, tmp_path, options, interrupt_at

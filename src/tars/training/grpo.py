@@ -6,12 +6,13 @@ the loss. The loss is TRL's; the fast seams are in `tars.training.seams`; reward
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.utils import RepeatSampler
 
 from tars.errors import InputError
 from tars.rewards.trl import to_rows
@@ -22,8 +23,34 @@ from tars.training.watch import Watch
 from tars.types import Prompt
 
 
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, with an order that depends on the epoch alone.
+
+    TRL 1.16 draws each epoch's order from one generator that a resumed run starts anew, so that a run resumed in its
+    second epoch would see the first one's order again.
+    """
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(int(self.seed or 0) + 1_000_003 * self.epoch)
+        return super().__iter__()
+
+
 class BudgetedGRPOTrainer(AnnealsOverBudget, FastGRPOTrainer):
-    """GRPO whose learning rate anneals over the compute budget, if there is one."""
+    """GRPO that resumes in any epoch, and whose learning rate anneals over the compute budget, if there is one."""
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        made: Any = super()._get_train_sampler(dataset)
+        if not made.shuffle:
+            return made
+        return EpochSampler(
+            made.data_source, made.mini_repeat_count, made.batch_size, made.repeat_count, seed=made.seed
+        )
 
 
 def train_grpo(
