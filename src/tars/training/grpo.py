@@ -6,7 +6,7 @@ the loss. The loss is TRL's; the fast seams are in `tars.training.seams`; reward
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from datasets import Dataset
@@ -36,9 +36,9 @@ class EpochSampler(RepeatSampler):
         """Called by the trainer before each epoch."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Generator[int, None, None]:
         self.generator.manual_seed(int(self.seed or 0) + 1_000_003 * self.epoch)
-        return super().__iter__()
+        yield from super().__iter__()
 
 
 class BudgetedGRPOTrainer(AnnealsOverBudget, FastGRPOTrainer):
