@@ -2,7 +2,7 @@
 
 import pytest
 
-from tars.errors import RunError
+from tars.errors import InputError, RunError
 from tars.training import seams
 from tars.training.bench import bench_step
 
@@ -43,3 +43,9 @@ def test_a_model_without_seams_is_not_benched(saved_model, word_tokenizer):
     word_tokenizer.save_pretrained(path)
     with pytest.raises(RunError, match="final_logit_softcapping"):
         bench_step("fp32", path, **SMALL)
+
+
+@pytest.mark.parametrize("few", [{"rounds": 0}, {"threads": 0}])
+def test_nothing_to_time_with_is_wrong_input(few):
+    with pytest.raises(InputError, match="give at least 1 of each"):
+        bench_step("fp32", **few)

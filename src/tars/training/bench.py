@@ -34,7 +34,7 @@ from transformers import (
 )
 from trl.trainer.grpo_config import GRPOConfig
 
-from tars.errors import RunError
+from tars.errors import InputError, RunError
 from tars.training.seams import FastGRPOTrainer, keep_freed_memory
 
 Dtype = Literal["fp32", "bf16"]
@@ -148,8 +148,11 @@ def bench_step(
         report: Called after each step with steps done and steps in all.
 
     Raises:
+        InputError: No rounds or threads to time with.
         RunError: The two sides disagree on loss or gradient, or the seams do not cover the model.
     """
+    if rounds < 1 or threads < 1:
+        raise InputError(f"{rounds} rounds on {threads} threads: give at least 1 of each")
     keeps = keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder, _threads(threads):
         path = model or _save_random_model(Path(folder) / "model")
