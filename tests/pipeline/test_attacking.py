@@ -9,8 +9,17 @@ from tars.attacks.direct import DirectRequest
 from tars.attacks.human import HumanTemplates
 from tars.attacks.prefill import Prefill
 from tars.attacks.tree import PAIR
+from tars.attacks.tree.world import WorldRater, WorldRewriter
 from tars.errors import InputError
-from tars.pipeline.attacking import AttackRequest, attack_model, named_attack, stage_name, target_name
+from tars.pipeline.attacking import (
+    AttackRequest,
+    attack_model,
+    named_attack,
+    open_attacker,
+    open_rater,
+    stage_name,
+    target_name,
+)
 from tars.pipeline.defending import Defending
 from tars.pipeline.tools import Tool
 from tars.progress import Display
@@ -122,6 +131,11 @@ def test_files_of_an_attack_count_by_what_they_hold(request_of, tmp_path):
     (tmp_path / "templates.txt").write_text("now {behavior}")
     with pytest.raises(InputError, match="made with other settings"):
         attacked(request)
+
+
+def test_the_world_has_an_attacker_and_a_rater_of_its_own():
+    assert isinstance(open_attacker("world"), WorldRewriter) and isinstance(open_rater("world"), WorldRater)
+    assert open_attacker(None) is None and open_rater(None) is None
 
 
 def test_a_defended_model_is_another_model(request_of):

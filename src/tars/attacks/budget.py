@@ -14,7 +14,7 @@ class Spent:
     """Cost of an attack on one behaviour so far, or of one step.
 
     Attributes:
-        queries: Completions that were asked of the target, and candidates whose loss was looked at count as none.
+        queries: Completions that were asked of the target; candidates whose loss alone was looked at count as none.
         tokens: Tokens that passed through the target, prompts and completions, as far as known.
         flops: Of the target, as far as known.
         seconds: Wall-clock; of a step that several behaviours shared, its share.
@@ -37,9 +37,13 @@ class Budget:
     """
 
     queries: int | None = None
+    """Completions asked of the target."""
     tokens: int | None = None
+    """Tokens that pass through it."""
     flops: float | None = None
+    """Of the target."""
     seconds: float | None = None
+    """Wall-clock."""
 
     def reached(self, spent: Spent) -> str | None:
         """The first limit that is reached, by name."""

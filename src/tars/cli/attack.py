@@ -33,7 +33,7 @@ class Attacking:
     attacker: str | None = None
     """Writes attempts where the method needs a model: world, MODEL or MODEL@URL."""
     rater: str | None = None
-    """Rates answers for PAIR and TAP: MODEL or MODEL@URL; by default the judge's verdict counts."""
+    """Rates answers for PAIR and TAP: world, MODEL or MODEL@URL; by default the judge's verdict counts."""
     targets: Path | None = None
     """JSON file from behavior id to how a wished-for answer begins, as HarmBench's."""
     defending: Annotated[Defending, OmitArgPrefixes] = field(default_factory=Defending)

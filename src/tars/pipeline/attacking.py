@@ -15,6 +15,7 @@ from tars.attacks.base import Attack
 from tars.attacks.engine import Plan, run_attack
 from tars.attacks.parties import Parties, Target
 from tars.attacks.targets import in_world
+from tars.attacks.tree.world import WorldRater, WorldRewriter
 from tars.data.behaviors import load_behaviors
 from tars.errors import InputError
 from tars.evaluation.attacked import attacked_rows
@@ -32,7 +33,7 @@ from tars.store import RowLog, fingerprint, locked, read_json, stage_folder, wri
 from tars.types import Prompt, Sampling, Split
 
 WORLD = "world"
-"""Name of the attacker that needs no model: the micro-world's scripted rewriter."""
+"""Name of the attacker and of the rater that need no model: the micro-world's scripts."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class AttackRequest:
         plan: Budget, restarts, seed.
         max_tokens: Budget of a completion of the target, reasoning and answer together.
         attacker: Writes attempts: `world`, MODEL or MODEL@URL.
-        rater: Rates answers: MODEL or MODEL@URL.
+        rater: Rates answers: `world`, MODEL or MODEL@URL.
         defending: What stands before the target.
         targets: JSON file of what answers should begin with.
         columns: What a file of behaviours calls its columns.
@@ -142,8 +143,8 @@ def attack_model(request: AttackRequest, display: Display) -> Path:
 
 def _parties(request: AttackRequest, behaviors: Sequence[Prompt]) -> Parties:
     model = defended(open_target(request.model, request.key, reasons=request.reasons), request.defending)
-    attacker = open_helper(request.attacker or default_attacker(behaviors), request.attacker_key)
-    rater = open_helper(request.rater, request.attacker_key)
+    attacker = open_attacker(request.attacker or default_attacker(behaviors), request.attacker_key)
+    rater = open_rater(request.rater, request.attacker_key)
     return Parties(Target(model, Sampling(request.max_tokens)), open_judge(request.judge), attacker, rater)
 
 
@@ -172,12 +173,17 @@ def default_attacker(behaviors: Sequence[Prompt]) -> str | None:
     return WORLD if all(map(in_world, behaviors)) else None
 
 
-def open_helper(text: str | None, key: str | None = None) -> Chat | None:
-    """An attacker or rater: `world`, MODEL or MODEL@URL; `key` goes with a URL. Raises `InputError`."""
-    if text == WORLD:
-        from tars.attacks.tree.world import WorldRewriter
+def open_attacker(text: str | None, key: str | None = None) -> Chat | None:
+    """Who writes attempts: `world`, MODEL or MODEL@URL; `key` goes with a URL. Raises `InputError`."""
+    return WorldRewriter() if text == WORLD else _open_model(text, key)
 
-        return WorldRewriter()
+
+def open_rater(text: str | None, key: str | None = None) -> Chat | None:
+    """Who rates answers, likewise."""
+    return WorldRater() if text == WORLD else _open_model(text, key)
+
+
+def _open_model(text: str | None, key: str | None) -> Chat | None:
     return None if text is None else open_teacher(text, key if "://" in text else None)
 
 
@@ -257,5 +263,5 @@ def _target(request: AttackRequest) -> str:
 
 def target_name(model: str) -> str:
     """How rows call the target: its own folder is called `model` in every stage of a run."""
-    path = Path(parse_target(model).model) if "://" not in model else Path(model.partition("@http")[0])
+    path = Path(parse_target(model).model)
     return path.resolve().parent.name if path.name == "model" and path.exists() else path.name

@@ -19,7 +19,7 @@ from tars.evaluation.summary import summarise
 from tars.models.loading import load_model
 from tars.models.local import LocalModel
 from tars.models.scratch import make_scratch
-from tars.pipeline.attacking import Siege, default_attacker, named_attack, open_helper
+from tars.pipeline.attacking import Siege, default_attacker, named_attack, open_attacker
 from tars.pipeline.datasets import mixture, mixture_traces, prompts_of, warm_traces
 from tars.pipeline.plan import Stage
 from tars.pipeline.recipe import Arm, Attacks, Base, Data, Evaluation, Rewards, SourceSpec, block
@@ -213,7 +213,7 @@ def make_attacked(job: Job) -> Made:
     parties = Parties(
         Target(local, Sampling(settings["max_tokens"])),
         open_judge(block(Tool, settings["judge"])),
-        open_helper(how.attacker or default_attacker(behaviors)),
+        open_attacker(how.attacker or default_attacker(behaviors)),
     )
     siege = Siege(
         named_attack(method, settings["title"]),

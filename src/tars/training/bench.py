@@ -12,8 +12,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +34,7 @@ from transformers import (
 from trl.trainer.grpo_config import GRPOConfig
 
 from tars.errors import InputError, RunError
+from tars.models.threads import cpu_threads
 from tars.training.seams import FastGRPOTrainer, keep_freed_memory
 
 Dtype = Literal["fp32", "bf16"]
@@ -154,7 +154,7 @@ def bench_step(
     if rounds < 1 or threads < 1:
         raise InputError(f"{rounds} rounds on {threads} threads: give at least 1 of each")
     keeps = keep_freed_memory()
-    with tempfile.TemporaryDirectory() as folder, _threads(threads):
+    with tempfile.TemporaryDirectory() as folder, cpu_threads(threads):
         path = model or _save_random_model(Path(folder) / "model")
         # Not through AutoTokenizer for the random model: it reads any Qwen2 folder as Qwen2's own byte-level
         # tokenizer.
@@ -315,16 +315,6 @@ def _order(rounds: int) -> list[Side]:
         draw.shuffle(sides)
         order += sides
     return order
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _summary(dtype: Dtype, watch: _Stopwatch, keeps: bool) -> StepBench:

@@ -12,8 +12,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -29,6 +28,7 @@ from tars.attacks.targets import target_of
 from tars.errors import InputError
 from tars.judges.oracles import WorldJudge
 from tars.models.local import LocalModel
+from tars.models.threads import cpu_threads
 from tars.types import Prompt, Sampling
 from tars.world.source import make_prompts
 from tars.world.tokenizer import build_tokenizer
@@ -121,7 +121,7 @@ def bench_gcg(
     if min(width, steps, rounds, threads) < 1:
         raise InputError(f"{rounds} rounds of {steps} steps of {width} candidates: give at least 1 of each")
     theirs = _nanogcg(nanogcg)
-    with _threads(threads):
+    with cpu_threads(threads):
         local = _loaded(model, dtype) if model else _random_model(size, dtype)
         prompt = _prompt(local, prompt_tokens)
         settings = GCG(steps=steps, width=width, placement="plain", check_every=steps + 1)
@@ -233,13 +233,3 @@ def _prompt(local: LocalModel, tokens: int) -> Prompt:
             break
         text = f"{other} {text}"
     return replace(chosen, text=text, facts={**chosen.facts, "target": target_of(chosen)})
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
