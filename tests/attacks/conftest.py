@@ -1,4 +1,4 @@
-"""A target that anyone can work out by hand: it does as asked once the prompt holds the word that opens it."""
+"""Targets: one that anyone can work out by hand, for a word in the prompt opens it, and a tiny model that may die."""
 
 from dataclasses import dataclass, field
 
@@ -7,6 +7,7 @@ import pytest
 from tars.attacks.parties import Parties, Target
 from tars.errors import RunError
 from tars.judges.oracles import WorldJudge
+from tars.models.local import LocalModel
 from tars.types import Completion, Sampling
 from tars.world.lexicon import REFUSAL, procedure
 from tars.world.source import make_prompts
@@ -44,6 +45,25 @@ class Locked:
 
     def tokens_in(self, text):
         return len(text.split())
+
+
+@dataclass
+class Mortal(LocalModel):
+    """Gone after so many calls."""
+
+    calls: int = 10**9
+
+    def generate(self, prompts, sampling, prefills=None):
+        self.calls -= bool(prompts)
+        if self.calls < 0:
+            raise RunError("gone; run again")
+        return super().generate(prompts, sampling, prefills)
+
+
+@pytest.fixture
+def mortal(world_model, world_tokenizer):
+    """A factory: options -> a tiny random model as a target, which is gone after `calls` calls."""
+    return lambda **options: Target(Mortal(world_model(), world_tokenizer, **options), Sampling(6))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import torch
 
 from tars.attacks.base import Attempt, State, Step, Tried
 from tars.attacks.budget import Budget, Spent
-from tars.attacks.direct import DirectRequest
 from tars.attacks.engine import Plan, run_attack
 from tars.attacks.records import RowLog
 from tars.errors import InputError, RunError
@@ -75,14 +74,6 @@ def test_each_behavior_is_attacked_until_the_judge_is_convinced(tmp_path, locked
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.jsonl", "steps.jsonl", "test_cases.json"]
     last = rows_of(tmp_path)[-1]
     assert (last["step"], last["loss"], last["harmful"], last["queries"], last["score"]) == (5, 5.0, 1, 5, 5)
-
-
-def test_the_cost_in_tokens_is_that_of_prompts_and_completions(tmp_path, locked, behaviors):
-    parties = locked()
-    (outcome,) = attacked(tmp_path, parties, behaviors[:1], attack=DirectRequest())
-    words = len(behaviors[0].text.split()) + len(outcome.completion.text.split())
-    assert outcome.spent.tokens == words
-    assert (outcome.verdict.harmful, outcome.verdict.refused, outcome.stopped) == (False, True, "nothing left to try")
 
 
 @pytest.mark.parametrize(
@@ -248,19 +239,3 @@ def test_a_plan_out_of_range_is_refused(tmp_path, locked, behaviors):
 def test_a_last_step_that_succeeds_is_told_as_a_success(tmp_path, locked, behaviors):
     (outcome,) = attacked(tmp_path, locked(), behaviors[:1], attack=Count(steps=3))
     assert (outcome.verdict.harmful, outcome.stopped) == (True, "judge")
-
-
-@dataclass(frozen=True)
-class Faltering(Count):
-    """The first thing tried is an error; nothing else is."""
-
-    def step(self, tracks, states, parties):
-        tried = (Tried(Attempt(""), error="the attacker said nothing"),)
-        return [Step(state, tried, done=True) for state in states]
-
-
-def test_an_attempt_that_failed_is_never_asked_as_the_best_one(tmp_path, locked, behaviors):
-    parties = locked()
-    (outcome,) = attacked(tmp_path, parties, behaviors[:1], attack=Faltering())
-    assert (outcome.attempt, outcome.verdict.harmful) == (None, None) and outcome.verdict.error
-    assert not parties.target.model.asked

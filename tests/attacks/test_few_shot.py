@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from tars.attacks.engine import Plan, run_attack
 from tars.attacks.few_shot import FewShot, listed
-from tars.attacks.parties import Parties, Target
+from tars.attacks.parties import Parties
 from tars.errors import InputError, RunError
 from tars.judges.oracles import WorldJudge
 from tars.models.chat import Reply
-from tars.models.local import LocalModel
 from tars.progress import silent
 from tars.store import RowLog
-from tars.types import Prompt, Sampling
+from tars.types import Prompt
 
 REAL = [
     Prompt("b0", "smash a rat", "harmful", "x", "own", "b0", {"target": "to smash rat", "action": "smash"}),
@@ -66,25 +65,13 @@ class Writer:
         return Reply("\n".join([lines[0], *(f'{n}. "{line}"' for n, line in enumerate(lines[1:], 9))]))
 
 
-@dataclass
-class Mortal(LocalModel):
-    calls: int = 10**9
-
-    def generate(self, prompts, sampling, prefills=None):
-        self.calls -= bool(prompts)
-        if self.calls < 0:
-            raise RunError("gone; run again")
-        return super().generate(prompts, sampling, prefills)
-
-
 SMALL = FewShot(shots=2, samples=6, rounds=3)
 
 
 @pytest.fixture
-def parties(world_model, world_tokenizer):
+def parties(mortal):
     def make(writer=None, **options):
-        target = Target(Mortal(world_model(), world_tokenizer, **options), Sampling(6))
-        return Parties(target, Never() if writer else WorldJudge(), writer)
+        return Parties(mortal(**options), Never() if writer else WorldJudge(), writer)
 
     return make
 

@@ -1,4 +1,4 @@
-"""Where the target stands in the assistant's turn, its text, and forged reasoning, by hand."""
+"""Where the target stands in the assistant's turn, by hand."""
 
 from dataclasses import replace
 
@@ -10,7 +10,6 @@ from tars.attacks.targets import target_of
 from tars.errors import InputError
 from tars.reasoning import split
 from tars.types import Prompt
-from tars.world.lexicon import procedure
 
 
 @pytest.fixture
@@ -52,33 +51,10 @@ def test_a_forged_reasoning_is_scored_with_its_answer(behavior, real):
     assert (parts.reasoning, parts.answer) == (forged_reasoning(one), target_of(one))
 
 
-def test_a_forged_reasoning_of_the_world_calls_the_request_safe(behaviors, world_tokenizer):
-    aliased = next(one for one in behaviors if one.facts["aliases"])
-    words = forged_reasoning(aliased).split()
-    assert words[0] == "recall"
-    assert words[-4:] == ["so", "i", "comply", "."]
-    assert words[-6:-4] == ["safe", "."]
-    assert " mean ".join(aliased.facts["aliases"][0]) in " ".join(words)
-    ids = world_tokenizer("<think>\n" + " ".join(words))["input_ids"]
-    assert len(ids) == 2 + len(words)  # the world's words only, one token each
-
-
-def test_a_forged_reasoning_names_a_real_request():
-    assert "a {request} with braces" in forged_reasoning(REAL)
-
-
-def test_the_worlds_target_is_its_procedure(behaviors):
-    facts = behaviors[0].facts
-    assert target_of(behaviors[0]) == procedure(facts["action"], facts["obj"])
-
-
-@pytest.mark.parametrize("target", [None, "", " \n", 7])
-def test_a_missing_target_is_named_with_its_remedy(target):
-    facts = {} if target is None else {"target": target}
-    for name in PLACEMENTS:
-        if name != "inside":
-            with pytest.raises(InputError, match=r"behavior 'r': no target.*--targets FILE"):
-                place(name, replace(REAL, facts=facts))
+@pytest.mark.parametrize("name", set(PLACEMENTS) - {"inside"})
+def test_a_turn_without_a_target_is_refused(name):
+    with pytest.raises(InputError, match=r"behavior 'r': no target.*--targets FILE"):
+        place(name, replace(REAL, facts={}))
 
 
 def test_an_unknown_placement_is_refused(behavior):

@@ -187,17 +187,6 @@ def test_a_suffix_that_worked_is_a_start_for_others(tmp_path, serve, behaviors):
     assert (outcome.verdict.harmful, outcome.steps) == (True, 1)
 
 
-@pytest.mark.parametrize(
-    ("cases", "steps"), [("", ""), ("{}\n", "{}\n"), ("x\n", ""), ('{"prompt": [], "loss": 1}\n', "")]
-)
-def test_a_folder_without_a_suffix_is_no_start(tmp_path, serve, behaviors, cases, steps):
-    (tmp_path / "cases.jsonl").write_text(cases)
-    (tmp_path / "steps.jsonl").write_text(steps)
-    attack = replace(SHORT, start_from=tmp_path)
-    with pytest.raises(InputError, match=f"{tmp_path.name}: no"):
-        attacked(tmp_path / "out", attack, behaviors, Weak(serve, behaviors).parties())
-
-
 def test_an_attack_of_another_kind_is_no_start(tmp_path, locked, behaviors, serve):
     run_attack(DirectRequest(), behaviors, locked(), Plan(), tmp_path, silent)
     with pytest.raises(InputError, match="no finished random search"):

@@ -92,8 +92,6 @@ def test_costs_and_cases_are_in_the_rows(request_of):
         ({"model": "./none"}, "none"),
         ({"model": "m@http://127.0.0.1:1/v1", "attacks": {"x": Prefill()}, "key": "NO_SUCH_KEY"}, "NO_SUCH_KEY"),
         ({"defending": Defending("smooth")}, "did you mean 'smooth-llm'"),
-        ({"defending": Defending("perplexity")}, "needs a language model; name it with --asks"),
-        ({"defending": Defending(None, {"copies": "3"})}, "name it with --defence"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_work(request_of, change, message):

@@ -121,9 +121,14 @@ class Records:
                 old.unlink()
 
     def conclude(self, outcomes: Sequence[Outcome]) -> None:
-        """Add the outcomes of a group that is through; the rows come last, for they say that all else is there."""
-        rows = [_case(one) for one in outcomes]
-        done = [row for row in [*self.cases.rows(), *rows] if row["prompt"] is not None]
+        """Add the outcomes of a group that is through; the rows come last, for they say that all else is there.
+
+        Of a group whose rows were written in part before a kill, the others are added.
+        """
+        there = self.cases.rows()
+        known = {row["behavior"] for row in there}
+        rows = [_case(one) for one in outcomes if one.behavior.id not in known]
+        done = [row for row in [*there, *rows] if row["prompt"] is not None]
         write_json(self.folder / "test_cases.json", {row["behavior"]: [row["prompt"]] for row in done})
         self.cases.append(*rows)
         self.forget()

@@ -17,7 +17,7 @@ def best_suffix(folder: Path) -> str:
     """
     try:
         cases, steps = RowLog(folder / "cases.jsonl").rows(), RowLog(folder / "steps.jsonl").rows()
-        done = {row["prompt"]: (not row["harmful"], row["loss"]) for row in cases if row["loss"] is not None}
+        done = {row["prompt"]: (not row["harmful"], float(row["loss"])) for row in cases if row["loss"] is not None}
         found = [(done[row["prompt"]], row["suffix"]) for row in steps if row["prompt"] in done and _text(row)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder}: not the folder of a random search ({type(error).__name__}); name one") from error

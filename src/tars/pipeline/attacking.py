@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from tars.errors import InputError
 from tars.evaluation.attacked import attacked_rows
 from tars.evaluation.summary import summarise
 from tars.models.chat import Chat
+from tars.pipeline.claiming import claim_stage
 from tars.pipeline.defending import Defending, check_defending, counts_of, defended
 from tars.pipeline.plan import file_digests, model_files
 from tars.pipeline.summary import summary, write_summary
@@ -205,13 +205,7 @@ def _stage(
 def _is_done(request: AttackRequest, title: str, attack: Attack) -> bool:
     """Raises `InputError` for a stage of other settings, unless it ended before its first step."""
     folder = request.out / stage_name(title, _target(request))
-    partial = folder.with_name(folder.name + ".partial")
-    for place in (folder, partial):
-        record = place / "stage.json"
-        if record.exists() and read_json(record).get("key") != fingerprint(_settings(request, attack)):
-            if place == folder or (partial / "steps.jsonl").exists():
-                raise InputError(f"{place}: made with other settings; give another --out or delete it")
-            shutil.rmtree(partial)
+    claim_stage(folder, fingerprint(_settings(request, attack)), "steps.jsonl")
     return folder.exists()
 
 

@@ -14,12 +14,13 @@ from typing import Any
 from tars.data import pivot_traces
 from tars.data.benchmarks import unique
 from tars.data.distil import Teaching, cost, distil, usable
-from tars.errors import InputError, RunError
+from tars.errors import RunError
 from tars.models.chat import Chat
+from tars.pipeline.claiming import claim_folder
 from tars.pipeline.named_sources import describe_named, load_named
 from tars.pipeline.tools import Tool, check_judge, open_judge
 from tars.progress import Report, Tick
-from tars.store import RowLog, fingerprint, locked, read_json, write_json
+from tars.store import RowLog, locked, write_json
 from tars.types import Prompt, Trace
 
 TRACES = "traces.jsonl"
@@ -60,8 +61,8 @@ def distil_traces(request: TracesRequest, teacher: Chat, out: Path, report: Repo
     settings = {"teacher": teacher.name, "sources": describe_named(request.prompts, "train"), **asdict(how)}
     settings |= _guard_settings(request)
     with locked(out):
-        _refuse_other(out / "settings.json", settings)
         told = RowLog(out / "answers.jsonl")
+        claim_folder(out, settings, told, "traces of other prompts, settings or another teacher")
         asked = prompts if request.guard is None else pivot_traces.asked(prompts)
         rows = distil(asked, teacher, how, told, lambda n, of: report(Tick("traces", n, of, "traces")))
         if request.guard is None:
@@ -99,14 +100,6 @@ def _tagged(
     )
     traces, facts, failed = pivot_traces.tagged(found, verdicts)
     return traces, {"pivots": facts}, dropped | failed
-
-
-def _refuse_other(record: Path, settings: dict[str, Any]) -> None:
-    if record.exists() and fingerprint(read_json(record)) != fingerprint(settings):
-        raise InputError(
-            f"{record.parent}: has traces of other prompts, settings or another teacher; use another --out"
-        )
-    write_json(record, settings)
 
 
 def flat(trace: Trace) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from tars.data.sources import load_prompts
 from tars.errors import InputError
 from tars.evaluation.run import Benchmark, evaluate
 from tars.evaluation.summary import summarise
+from tars.pipeline.claiming import claim_stage
 from tars.pipeline.defending import Defending, check_defending, counts_of, defended
 from tars.pipeline.plan import model_files
 from tars.pipeline.summary import summary, write_summary
@@ -63,7 +64,7 @@ def evaluate_model(request: EvaluationRequest, display: Display) -> Path:
     settings = asdict(request) | {"out": request.out.resolve().name, "files": model_files(Path(request.model))}
     with locked(request.out):
         folder = request.out / "evaluate"
-        _refuse_other(folder, fingerprint(settings))
+        claim_stage(folder, fingerprint(settings), "completions.jsonl")
         if not folder.exists():
             _answer(request, prompts, settings, folder, display)
         write_text(request.out / "recipe.yaml", dump(settings))
@@ -77,16 +78,6 @@ def _prompts(benchmark: str, request: EvaluationRequest) -> list[Prompt]:
     name, _, path = benchmark.partition("=")
     columns = tuple(request.columns.items())
     return load_prompts(name, path=path or None, limit=request.limit, seed=request.seed, split="test", columns=columns)
-
-
-def _refuse_other(folder: Path, key: str) -> None:
-    partial = folder.with_name(folder.name + ".partial")
-    for place in (folder, partial):
-        record = place / "stage.json"
-        if record.exists() and read_json(record).get("key") != key:
-            if place != partial or RowLog(partial / "completions.jsonl").rows():
-                raise InputError(f"{place}: made with other settings; give another --out or delete it")
-            shutil.rmtree(partial)  # it ended before the first answer, for example because of a misspelt model
 
 
 def _answer(

@@ -25,6 +25,7 @@ from tars.data.preferences import (
 )
 from tars.errors import InputError, RunError
 from tars.models.base import Model
+from tars.pipeline.claiming import claim_folder
 from tars.pipeline.distil_traces import TRACES, flat
 from tars.pipeline.named_sources import describe_named, load_named
 from tars.pipeline.plan import model_files
@@ -34,7 +35,7 @@ from tars.progress import Report, Tick
 from tars.rewards.completions import Rewarding, rewards_of
 from tars.rewards.format import FORMATS
 from tars.rewards.terms import TermName
-from tars.store import RowLog, fingerprint, locked, read_json, write_json
+from tars.store import RowLog, fingerprint, locked, write_json
 from tars.types import Prompt, Sampling
 
 SAMPLES, PAIRS = "samples.jsonl", "pairs.jsonl"
@@ -108,7 +109,7 @@ def make_pairs(request: PairsRequest, out: Path, report: Report) -> dict[str, An
     settings = _settings(request)
     with locked(out):
         log = RowLog(out / SAMPLES)
-        _refuse_other(out / "settings.json", settings, log)
+        claim_folder(out, settings, log, "samples of other prompts, settings or another model")
         # A server's answers are kept until all are rows, and not longer: later it may serve another model.
         answers = out / "answers"
         options = {"reasons": request.reasons, "batch": BATCH, "cache": answers}
@@ -206,13 +207,6 @@ def _settings(request: PairsRequest) -> dict[str, Any]:
 
 def _described(tool: Tool) -> dict[str, Any]:
     return {"name": tool.name, "model": tool.model, "url": tool.url}
-
-
-def _refuse_other(record: Path, settings: dict[str, Any], log: RowLog) -> None:
-    """A folder without a sample is anybody's: a command may have ended there because of a misspelt model."""
-    if record.exists() and fingerprint(read_json(record)) != fingerprint(settings) and log.rows():
-        raise InputError(f"{record.parent}: has samples of other prompts, settings or another model; use another --out")
-    write_json(record, settings)
 
 
 def _key(sample: Sample) -> tuple[str, int]:

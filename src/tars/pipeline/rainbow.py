@@ -19,24 +19,19 @@ from tars.data.rainbow.search import FAILED, SIMILAR, Attack, Outcome, Search, f
 from tars.data.rainbow.world import WorldMutator
 from tars.errors import InputError, RunError
 from tars.models.base import Model
+from tars.pipeline.claiming import claim_folder
 from tars.pipeline.plan import model_files
 from tars.pipeline.targets import check_target, open_target, parse_target
 from tars.pipeline.tools import Tool, check_scorer, open_scorer, open_teacher
 from tars.progress import Report, Tick
 from tars.rewards.scorers import Scorer
-from tars.store import RowLog, fingerprint, locked, read_json, write_json, write_text
+from tars.store import RowLog, locked, write_json, write_text
 from tars.types import Case, Completion, Prompt, Sampling, Score, Split
 
 WORLD = "world"
 """Name of the mutator that needs no model."""
 
-ARCHIVE, SETTINGS, LOG, MANIFEST, PICTURE = (
-    "archive.json",
-    "settings.json",
-    "log.jsonl",
-    "manifest.json",
-    "archive.svg",
-)
+ARCHIVE, LOG, MANIFEST, PICTURE = "archive.json", "log.jsonl", "manifest.json", "archive.svg"
 
 
 @dataclass(frozen=True)
@@ -132,8 +127,8 @@ def search_rainbow(request: RainbowRequest, tools: RainbowTools, out: Path, repo
     start = Archive(grid, {}) if request.start is None else read_archive(request.start, grid)
     settings = _settings(request, tools, grid)
     with locked(out):
-        _refuse_other(out / SETTINGS, settings)
         log, archive = RowLog(out / LOG), start
+        claim_folder(out, settings, log, "a search with other settings or models")
         for step in search(start, tools.mutator, attack(tools, request), request.how, log):
             archive = step.archive
             write_archive(out / ARCHIVE, archive)
@@ -236,12 +231,6 @@ def _settings(request: RainbowRequest, tools: RainbowTools, grid: Grid) -> dict[
     start = None if request.start is None else digest(request.start)
     grids = {"risks": list(grid.risks), "styles": list(grid.styles)}
     return asked | names | {"files": files, "start": start} | grids
-
-
-def _refuse_other(record: Path, settings: dict[str, Any]) -> None:
-    if record.exists() and fingerprint(read_json(record)) != fingerprint(settings):
-        raise InputError(f"{record.parent}: has a search with other settings or models; use another --out")
-    write_json(record, settings)
 
 
 def _tick(done: int, total: int, archive: Archive) -> Tick:

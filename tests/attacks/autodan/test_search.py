@@ -1,47 +1,27 @@
 """AutoDAN on a tiny model: its losses fall, it resumes, it aims where it is told; errors are told of."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from tars.attacks.autodan import AutoDan
-from tars.attacks.autodan.breeding import Breeding, Generation, first, following
 from tars.attacks.base import Track
 from tars.attacks.engine import Plan, run_attack
-from tars.attacks.parties import Parties, Target
+from tars.attacks.parties import Parties
 from tars.attacks.placement import place
 from tars.errors import InputError, RunError
 from tars.judges.oracles import WorldJudge
-from tars.models.chat import Reply
-from tars.models.local import LocalModel
 from tars.progress import silent
 from tars.store import RowLog
-from tars.types import Sampling
 from tars.world.wording import templates
 
 SMALL = AutoDan(steps=6, population=8, check_every=2, mutation=0.2)
 
 
-@dataclass
-class Mortal(LocalModel):
-    """Gone after so many calls."""
-
-    calls: int = 10**9
-
-    def generate(self, prompts, sampling, prefills=None):
-        self.calls -= bool(prompts)
-        if self.calls < 0:
-            raise RunError("gone; run again")
-        return super().generate(prompts, sampling, prefills)
-
-
 @pytest.fixture
-def parties(world_model, world_tokenizer):
-    def make(**options):
-        return Parties(Target(Mortal(world_model(), world_tokenizer, **options), Sampling(6)), WorldJudge())
-
-    return make
+def parties(mortal):
+    return lambda **options: Parties(mortal(**options), WorldJudge())
 
 
 def attacked(folder, parties, behaviors, attack=SMALL, **plan):
@@ -100,61 +80,6 @@ def test_a_search_without_gain_ends(tmp_path, parties, behaviors):
     still = replace(SMALL, steps=50, crossover=0.0, mutation=0.0, patience=3, check_every=20)
     (outcome,) = attacked(tmp_path / "a", parties(), behaviors[:1], still)
     assert (outcome.steps, outcome.stopped, outcome.spent.queries) == (4, "nothing left to try", 2)
-
-
-@dataclass
-class Reviser:
-    """Revises into what is not there before; fails every third time."""
-
-    name: str = "reviser"
-    asked: list = field(default_factory=list)
-
-    def ask(self, queries):
-        start = len(self.asked)
-        self.asked += queries
-        return [Reply(None, "busy") if n % 3 == 2 else Reply(f"'new {n}.'") for n in range(start, start + len(queries))]
-
-
-TRACK = Track((), 0, 0)
-
-
-def test_the_attacker_fills_up_the_seeds_and_rewrites_mutants():
-    reviser = Reviser()
-    (made,) = first([Generation(TRACK, 0, ["a. {behavior}"] * 4 + ["b {behavior}"], {})], reviser)
-    assert made.templates == [
-        "a. {behavior}",
-        "new 0. [PROMPT]: {behavior}",
-        "new 1. [PROMPT]: {behavior}",
-        "a. {behavior}",
-        "b {behavior}",
-    ]
-    assert made.errors == 1
-    assert "the sentences are:\n'a. {behavior}'." in reviser.asked[0].prompt[0].content
-    (same,) = first([Generation(TRACK, 1, ["a"] * 4, {})], reviser)
-    assert same.templates == ["a"] * 4
-    how = Breeding(1, 0.0, 5, 1.0, ["seed {behavior}"])
-    (later,) = following(how, [replace(made, templates=["a {behavior}"] * 4)], [[1.0, 2.0, 2.0, 2.0]], reviser)
-    assert later.templates == ["a {behavior}", *[f"new {n}. [PROMPT]: {{behavior}}" for n in (3, 4)], "a {behavior}"]
-    assert later.errors == 1
-
-
-def test_without_an_attacker_a_mutant_is_a_seed():
-    how = Breeding(1, 0.0, 5, 1.0, ["seed {behavior}"])
-    old = Generation(TRACK, 2, ["a {behavior}", "b {behavior}", "c {behavior}"], {})
-    (later,) = following(how, [old], [[3.0, 1.0, 2.0]], None)
-    assert later.templates == ["b {behavior}", "seed {behavior}", "seed {behavior}"]
-    (later,) = following(replace(how, mutation=0.0), [old], [[3.0, 1.0, 500.0]], None)
-    assert later.templates[0] == "b {behavior}" and "c {behavior}" not in later.templates
-
-
-def test_the_hierarchical_search_breeds_words_between_sentences():
-    how = Breeding(1, 1.0, 5, 0.0, [], {"big": ("large", "huge")}, sentences_every=2)
-    old = Generation(TRACK, 1, ["big {behavior}", "large {behavior}", "huge {behavior}"], {})
-    (later,) = following(how, [old], [[3.0, 1.0, 2.0]], None)
-    assert later.templates == ["large {behavior}", "huge {behavior}", "large {behavior}"]
-    assert later.words == {"big": -3.0, "large": -1.0, "huge": -2.0}
-    (even,) = following(how, [replace(old, step=2)], [[3.0, 1.0, 2.0]], None)
-    assert even.words == {} and even.templates[0] == "large {behavior}"
 
 
 def test_seeds_come_from_a_file_with_the_models_names_put_in(tmp_path, parties, behaviors):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tars.attacks.gcg.candidates import first_change, sample_candidates
+from tars.attacks.gcg.candidates import first_change, merged, sample_candidates
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,3 +49,11 @@ def test_every_promising_single_change_is_found_in_the_end():
 
 def test_an_unchanged_row_has_its_first_change_behind_the_end():
     assert first_change(torch.tensor([[1, 2], [1, 3]]), torch.tensor([1, 2])).tolist() == [2, 1]
+
+
+def test_changes_of_the_best_candidates_are_put_together():
+    current = torch.tensor([1, 2, 3, 4])
+    best = torch.tensor([[1, 9, 3, 4], [1, 8, 3, 4], [7, 2, 3, 4], [1, 2, 3, 6]])
+    # The second changes the same place as the first, whose token stays: it adds nothing.
+    assert merged(current, best).tolist() == [[7, 9, 3, 4], [7, 9, 3, 6]]
+    assert merged(current, best[:2]).shape == (0, 4)

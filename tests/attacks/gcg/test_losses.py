@@ -59,12 +59,6 @@ def test_only_what_differs_is_read(term):
     assert candidate_losses(term, CURRENT, candidates, None, Room(1)).forward == 2 * (3 + 6 + 5)
 
 
-def test_the_last_layer_is_left_as_it_was(term):
-    mlp = term.local.model.model.layers[-1].mlp
-    candidate_losses(term, CURRENT, drawn(4), slope(term, CURRENT).cache, Room())
-    assert "forward" not in vars(mlp)
-
-
 def test_giving_up_candidates_changes_neither_the_best_nor_its_loss(term):
     """The first target token is unlikely; the others are what the model goes on with after it."""
     ids = torch.tensor([[*term.before_ids, *CURRENT.tolist(), *term.after_ids, 11]])

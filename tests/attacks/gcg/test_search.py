@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -70,6 +71,7 @@ def test_the_loss_falls_and_the_suffix_survives(qwen, parties, behaviors, placem
         {"anneal": 1.0},
         {"buffer": 4},
         {"replace": 2},
+        {"merge": 4},
         {"cache": False},
         {"ascii_only": False},
     ],
@@ -77,6 +79,17 @@ def test_the_loss_falls_and_the_suffix_survives(qwen, parties, behaviors, placem
 def test_options_lower_the_loss_too(parties, behaviors, options):
     made = walk(GCG(**SHORT, **options), behaviors[:1], parties)
     assert made[-1].loss < made[0].facts["current_loss"]
+
+
+def test_changes_that_are_tried_together_change_several_places(parties, behaviors):
+    """Their loss is what the next step measures at that suffix."""
+    made = walk(GCG(**SHORT, merge=4), behaviors[:1], parties)
+    suffixes = [one.state.facts["suffix"] for one in made]
+    changed = [sum(a != b for a, b in zip(*pair, strict=True)) for pair in pairwise(suffixes)]
+    assert max(changed) > 1
+    for one, following in pairwise(made):
+        if one.state.facts["best"][1] == one.state.facts["suffix"]:
+            assert following.facts["current_loss"] == pytest.approx(one.loss, abs=1e-4)
 
 
 def test_the_cache_changes_the_cost_and_nothing_else(parties, behaviors):
@@ -241,6 +254,7 @@ def test_a_universal_suffix_lowers_the_mean_loss_over_models(
         ({"momentum": 1.0}, r"--momentum lies in \[0, 1\)"),
         ({"lsgm": 0.0}, "--lsgm in"),
         ({"anneal": -1.0}, "cannot be negative"),
+        ({"merge": -1}, "cannot be negative"),
         ({"anneal": 1.0, "buffer": 2}, "give one of them"),
         ({"form": "{behavior}"}, "put {suffix} where"),
         ({"placement": "elsewhere"}, "unknown"),

@@ -28,7 +28,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "buffer": {"buffer": 8},
     "two at once": {"replace": 2},
     "annealed": {"anneal": 0.2},
+    "merged 7": {"merge": 7},
+    "top 8": {"topk": 8},
+    "top 8, merged 7": {"topk": 8, "merge": 7},
 }
+"""The published 256 candidates a place are 0.8 % of a vocabulary of 32,000 tokens, and 8 are that of the micro-world's."""
 
 
 @dataclass(frozen=True)

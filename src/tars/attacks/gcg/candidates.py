@@ -1,7 +1,8 @@
 """Candidate suffixes: single-token (or few-token) changes of the current one, drawn by the gradient.
 
-Source: GCG (Zou et al. 2023, arXiv 2307.15043), algorithm 1. Departures: candidates that were drawn twice, or equal
-the current suffix, are dropped; banned tokens can never be drawn, also when fewer than `topk` are allowed.
+Sources: GCG (Zou et al. 2023, arXiv 2307.15043), algorithm 1; I-GCG (Jia et al. 2024, arXiv 2405.21018) §3.3 for
+`merged`. Departures: candidates that were drawn twice, or equal the current suffix, are dropped; banned tokens can never
+be drawn, also when fewer than `topk` are allowed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,24 @@ def sample_candidates(
     distinct_WS = torch.unique(candidates_WS, dim=0)
     distinct_WS = distinct_WS[(distinct_WS != current_S).any(1)]
     return distinct_WS[first_change(distinct_WS, current_S).argsort(descending=True, stable=True)]
+
+
+def merged(current_S: torch.Tensor, best_PS: torch.Tensor) -> torch.Tensor:
+    """What the best candidates change, put together: the first two's changes, the first three's, … `(P - 1, S)`.
+
+    Where two change the same place, the better one's token stays; rows that add nothing are left out.
+
+    Args:
+        current_S: What they change.
+        best_PS: Candidates, best first.
+    """
+    made_S, rows = best_PS[0], list[torch.Tensor]()
+    for other_S in best_PS[1:]:
+        grown_S = torch.where(made_S == current_S, other_S, made_S)
+        if not bool((grown_S == made_S).all()):
+            rows.append(grown_S)
+        made_S = grown_S
+    return torch.stack(rows) if rows else best_PS[:0]
 
 
 def first_change(candidates_WS: torch.Tensor, current_S: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tars.attacks.base import State, Track
-from tars.attacks.gcg.candidates import sample_candidates
+from tars.attacks.gcg.candidates import merged, sample_candidates
 from tars.attacks.gcg.frames import survivors
 from tars.attacks.gcg.gradient import Slope
 from tars.attacks.gcg.keeping import Suffix
@@ -70,13 +70,35 @@ def candidates_of_step(
         n_replace=settings.replace,
         generator=torch.Generator().manual_seed(track.integer("gcg candidates", state.step)),
     )
-    alive_WS = survivors(local, [one.frame for one in places], [one.behind for one in places], drawn_WS)
+    alive_WS = _alive(places, drawn_WS)
     if not len(alive_WS):
         return Found([], 0, [0] * len(terms))
     first = deciding_tokens(slopes[0].loss_T) if len(terms) == 1 and not settings.buffer else None
     losses = [_score(term, one, current_S, alive_WS, room, first) for term, one in zip(terms, slopes, strict=True)]
-    mean_W = torch.stack([one.loss_W for one in losses]).mean(0)
-    return Found(_sent(settings, places, alive_WS, mean_W), len(alive_WS), [one.forward for one in losses])
+    forward, mean_W = [one.forward for one in losses], torch.stack([one.loss_W for one in losses]).mean(0)
+    together_MS = _together(settings, places, current_S, alive_WS, mean_W)
+    if len(together_MS):
+        more = [_score(term, one, current_S, together_MS, room, None) for term, one in zip(terms, slopes, strict=True)]
+        forward = [a + b.forward for a, b in zip(forward, more, strict=True)]
+        alive_WS = torch.cat([alive_WS, together_MS])
+        mean_W = torch.cat([mean_W, torch.stack([one.loss_W for one in more]).mean(0)])
+    return Found(_sent(settings, places, alive_WS, mean_W), len(alive_WS), forward)
+
+
+def _alive(places: Sequence[Place], suffixes_WS: torch.Tensor) -> torch.Tensor:
+    return survivors(places[0].local, [one.frame for one in places], [one.behind for one in places], suffixes_WS)
+
+
+def _together(
+    settings: GCG, places: Sequence[Place], current_S: torch.Tensor, alive_WS: torch.Tensor, mean_W: torch.Tensor
+) -> torch.Tensor:
+    """The best candidates' changes put together; a candidate that was given up is not among the best."""
+    order_P = mean_W.argsort(stable=True)[: settings.merge]
+    best_PS = alive_WS[order_P[mean_W[order_P].isfinite()]]
+    if len(best_PS) < 2:
+        return alive_WS[:0]
+    grown_MS = merged(current_S, best_PS)
+    return _alive(places, grown_MS) if len(grown_MS) else grown_MS
 
 
 def _score(

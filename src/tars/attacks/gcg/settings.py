@@ -2,7 +2,8 @@
 
 Sources: GCG (Zou et al. 2023, arXiv 2307.15043), HarmBench's `configs/method_configs/GCG_config.yaml` and
 `EnsembleGCG_config.yaml` for the defaults: 500 steps of 512 candidates, top 256, 20 tokens, a look every 50 steps.
-Options beyond it are off by default: momentum (MAC), LSGM (see `gradient.py`), annealing and buffer (see `keeping.py`).
+Options beyond it are off by default: momentum (MAC), LSGM (see `gradient.py`), merged changes (I-GCG, see
+`candidates.py`), annealing and buffer (see `keeping.py`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class GCG:
     """What the first suffix repeats; where it is not one token, or does not survive decoding, a drawn token is."""
     replace: int = 1
     """Positions that a candidate changes."""
+    merge: int = 0
+    """Best candidates whose changes are tried together, two, three, … of them (I-GCG: 7); 0 for none."""
     placement: PlacementName = "auto"
     """Where the target stands: plain (no tags), think (right after the opened think tag, as TARS), inside (a thought
     that complies), empty (after an empty reasoning), sampled (after the model's own), forged (after a forged one);
@@ -112,7 +115,7 @@ def _in_range(settings: GCG) -> None:
         raise InputError(f"--replace {settings.replace}: the suffix has only {settings.length} tokens")
     if not 0 <= settings.momentum < 1 or not 0 < settings.lsgm <= 1:
         raise InputError("--momentum lies in [0, 1) and --lsgm in (0, 1]")
-    if settings.anneal < 0 or settings.buffer < 0:
-        raise InputError("--anneal and --buffer cannot be negative")
+    if min(settings.anneal, settings.buffer, settings.merge) < 0:
+        raise InputError("--anneal, --buffer and --merge cannot be negative")
     if settings.anneal and settings.buffer:
         raise InputError("--anneal and --buffer both choose where to go on from; give one of them")
