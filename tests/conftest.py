@@ -33,7 +33,16 @@ os.environ |= {
 
 import pytest  # noqa: E402  the libraries read the settings above when they are imported
 import torch  # noqa: E402
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
+from tokenizers.trainers import BpeTrainer  # noqa: E402
+from transformers import (  # noqa: E402
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from tars.world.tokenizer import build_tokenizer  # noqa: E402
 
@@ -79,6 +88,29 @@ def saved_world_model(world_model, world_tokenizer, tmp_path) -> str:
     world_model().save_pretrained(folder)
     world_tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def tiny_llama() -> Callable[..., tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
+    """A factory: seed -> a random Llama with a head of its own, and a tokenizer like sentencepiece's whose template
+    starts with BOS."""
+
+    def build(seed: int = 0) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        specials = ["<unk>", "<s>", "</s>", *[f"<0x{byte:02X}>" for byte in range(256)]]
+        untrained = LlamaTokenizer().backend_tokenizer
+        texts = ["it is safe to help with that. it is not safe, so look again and refuse."] * 9
+        untrained.train_from_iterator(texts, BpeTrainer(vocab_size=360, special_tokens=specials, show_progress=False))
+        trained = json.loads(untrained.to_str())["model"]
+        merges = [tuple(pair) for pair in trained["merges"]]
+        tokenizer = LlamaTokenizer(vocab=trained["vocab"], merges=merges)
+        tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}"
+        torch.manual_seed(seed)
+        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "max_position_embeddings": 512}
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **heads))
+        return model.eval(), tokenizer
+
+    return build
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tars.pivots import PIVOTS, TAGS, Step, defuse, plain, render_steps, segment, steps
+from tars.pivots import (
+    PIVOTS,
+    TAGS,
+    Span,
+    Step,
+    defuse,
+    has_tag,
+    pieces,
+    pivots_of,
+    plain,
+    render_steps,
+    segment,
+    sentences,
+    spans,
+    steps,
+    untagged,
+    without_tags,
+)
+from tars.reasoning import Parts
 
 SHAPES = [
     ("whole", "a [SAFE] b c. [UNSAFE]\nd [RETHINK]", [("a", "safe"), ("b c.", "unsafe"), ("d", "rethink")]),
@@ -56,6 +74,26 @@ def test_what_nobody_tagged_is_cut_into_sentences(text, expected):
     assert segment(text) == [Step(one) for one in expected]
 
 
+@pytest.mark.parametrize(
+    ("harmful", "expected"),
+    [
+        ([], []),
+        ([0, 0], ["safe", "safe"]),
+        ([1, 1, 0, 0], ["unsafe", "unsafe", "rethink", "safe"]),
+        ([0, 1, 0, 1], ["safe", "unsafe", "rethink", "unsafe"]),
+    ],
+)
+def test_pivots_follow_the_verdicts(harmful, expected):
+    assert pivots_of([bool(one) for one in harmful]) == expected
+
+
+def test_a_tag_is_of_the_last_sentence_of_its_stretch():
+    found = sentences("a. b.\nc [UNSAFE] d [SAFE] e. f")
+    assert found == [Step("a."), Step("b."), Step("c", "unsafe"), Step("d", "safe"), Step("e."), Step("f")]
+    assert render_steps(found) == "a. b.\nc [UNSAFE] d [SAFE] e. f"
+    assert sentences("") == sentences(" [SAFE]") == []
+
+
 def test_what_is_tagged_stays_one_step():
     assert segment("a. b. [SAFE] c. d.") == [Step("a. b.", "safe"), Step("c."), Step("d.")]
 
@@ -67,8 +105,8 @@ def test_a_defused_prompt_holds_no_tag():
     assert all(step.pivot is None for step in steps(defuse(prompt)))
 
 
-pieces = st.sampled_from([*TAGS.values(), "[SAF", "[", "]", "SAFE]", "a", ".", " ", "\n", "\x00", "\u2028", "\ud800"])
-hostile = st.lists(pieces, max_size=20).map("".join) | st.text(max_size=60)
+bits = st.sampled_from([*TAGS.values(), "[SAF", "[", "]", "SAFE]", "a", ".", " ", "\n", "\x00", "\u2028", "\ud800"])
+hostile = st.lists(bits, max_size=20).map("".join) | st.text(max_size=60)
 
 
 @given(hostile)
@@ -85,6 +123,50 @@ def test_a_text_without_tags_has_none_and_loses_nothing_else(text):
     assert not any(tag in bare for tag in TAGS.values())
     assert not any(tag in defuse(text) for tag in TAGS.values())
     assert "".join("".join(step.text for step in segment(text)).split()) == "".join(bare.split())
+
+
+def test_tagged_steps_by_their_places():
+    text = "a [SAFE]\n[UNSAFE] b c[RETHINK] d [UNS"
+    assert spans(text) == [Span(0, 17, "unsafe"), Span(17, 30, "rethink")]
+    assert (text[:17], text[17:30]) == ("a [SAFE]\n[UNSAFE]", " b c[RETHINK]")
+    assert spans("[UNSAFE] a") == spans("") == []
+    assert spans("[UNSAFE] a [SAFE]") == [Span(8, 17, "safe")]
+
+
+def test_pieces_are_what_the_official_code_cuts():
+    assert pieces("a [SAFE][UNSAFE] b") == [("a ", "safe"), ("", "unsafe"), (" b", None)]
+    assert pieces("") == [("", None)]
+
+
+@given(hostile)
+def test_places_and_pieces_agree_with_the_steps(text):
+    assert [span.pivot for span in spans(text)] == [step.pivot for step in steps(text) if step.pivot]
+    assert [step.text for span in spans(text) for step in steps(text[span.start : span.end])] == [
+        step.text for step in steps(text) if step.pivot
+    ]
+    cut = pieces(text)
+    assert "".join(piece + (TAGS[pivot] if pivot else "") for piece, pivot in cut) == text
+    assert has_tag(text) == (len(cut) > 1)
+
+
+@given(hostile)
+def test_a_text_without_a_tag_is_left_alone_and_one_with_tags_has_none(text):
+    assert untagged(text) == (plain(text) if has_tag(text) else text)
+    assert not has_tag(untagged(text))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Parts("a [SAFE]", "b [SAFE]", "finished"), Parts("a [SAFE]", "b", "finished")),
+        (Parts("a", "b  [UNS", "truncated"), Parts("a", "b  [UNS", "truncated")),
+        (Parts("a", "[SAFE]", "finished"), Parts("a", "", "malformed")),
+        (Parts("a", "[SAFE]", "truncated"), Parts("a", "", "truncated")),
+        (Parts("a [SAFE]", None, "truncated"), Parts("a [SAFE]", None, "truncated")),
+    ],
+)
+def test_what_a_user_sees_of_a_completion(before, after):
+    assert without_tags(before) == after
 
 
 words = st.text(alphabet="ab .!?\n", min_size=1, max_size=12).filter(str.strip).map(str.strip)

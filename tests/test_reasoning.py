@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tars.reasoning import CLOSE, OPEN, Parts, paper_format, render, split, well_formed
+from tars.reasoning import CLOSE, OPEN, Parts, paper_format, render, split, thought_span, well_formed
 
 # what, text, reasoning, answer, stop of a turn that ended, strict, paper
 SHAPES = [
@@ -113,3 +113,9 @@ def test_hostile_text_never_raises_and_no_answer_comes_out_of_an_unclosed_though
     if well_formed(text, ended=ended, prefilled=prefilled, reasons=reasons):
         assert parts.answer
         assert (text.count(OPEN) + prefilled, text.count(CLOSE)) == (reasons, reasons)
+
+
+@given(hostile | st.text(), st.booleans())
+def test_the_place_of_a_thought_is_where_it_was_read(text, prefilled):
+    place, reasoning = thought_span(text, prefilled=prefilled), split(text, prefilled=prefilled).reasoning
+    assert (None if place is None else text[slice(*place)].strip()) == reasoning

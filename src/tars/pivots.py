@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from tars.reasoning import Parts
+
 Pivot = Literal["safe", "rethink", "unsafe"]
 """`rethink`: careful, this may go wrong. `unsafe`: it has, change course. In the order of caution."""
 
@@ -43,6 +45,21 @@ class Step:
     gap: str = field(default=" ", compare=False)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Where a tagged step stands in its text: `text[start:end]`, with its tags and the white space before it.
+
+    Attributes:
+        start: After the tag before it.
+        end: After its last tag.
+        pivot: As `Step.pivot`.
+    """
+
+    start: int
+    end: int
+    pivot: Pivot
+
+
 def steps(text: str) -> list[Step]:
     """The steps of a reasoning or an answer, each up to its tag.
 
@@ -50,9 +67,9 @@ def steps(text: str) -> list[Step]:
     tags nothing; a tag that the token budget cut off at the end is removed.
     """
     found: list[Step] = []
-    *tagged, tail = _TAG.split(text)
-    for body, tag in zip(tagged, _TAG.findall(text), strict=True):
-        pivot = _PIVOT_OF[tag]
+    *tagged, (tail, _) = pieces(text)
+    for body, pivot in tagged:
+        assert pivot is not None  # of all but the last
         if step := _step(body, pivot):
             found.append(step)
         elif found:
@@ -61,12 +78,58 @@ def steps(text: str) -> list[Step]:
     return [*found, rest] if rest else found
 
 
+def pieces(text: str) -> list[tuple[str, Pivot | None]]:
+    """The text cut at every tag, each piece with the tag after it, the last one with none; nothing is stripped.
+
+    As the official code cuts it: between two tags in a row is an empty piece.
+    """
+    return list(zip(_TAG.split(text), [*(_PIVOT_OF[tag] for tag in _TAG.findall(text)), None], strict=True))
+
+
+def spans(text: str) -> list[Span]:
+    """The tagged ones of `steps`, by their places in the text."""
+    found: list[Span] = []
+    start = 0
+    for tag in _TAG.finditer(text):
+        pivot = _PIVOT_OF[tag[0]]
+        if text[start : tag.start()].strip():
+            found.append(Span(start, tag.end(), pivot))
+        elif found:
+            found[-1] = replace(found[-1], end=tag.end(), pivot=max(found[-1].pivot, pivot, key=PIVOTS.index))
+        start = tag.end()
+    return found
+
+
 def segment(text: str) -> list[Step]:
     """As `steps`, what is not tagged cut into sentences and lines.
 
     A stretch that its writer tagged stays one step, however long.
     """
     return [part for step in steps(text) for part in ([step] if step.pivot else _sentences(step))]
+
+
+def sentences(text: str) -> list[Step]:
+    """The text cut into sentences and lines, tagged or not: a tag is of the last one of its stretch.
+
+    Where each sentence should have a tag: one tag at the end of many shows.
+    """
+    found: list[Step] = []
+    for step in steps(text):
+        *before, last = _sentences(step)
+        found += [*before, replace(last, pivot=step.pivot)]
+    return found
+
+
+def pivots_of(harmful: Sequence[bool]) -> list[Pivot]:
+    """Pivots by a guard's verdicts on successive steps: harmful is `unsafe`, the first step after that `rethink`,
+    since the course changes there, and the others are `safe`.
+
+    Departure: R2D does not publish when a step became [RETHINK]; the rule is ours.
+    """
+    before = [False, *harmful]
+    return [
+        "unsafe" if now else "rethink" if earlier else "safe" for earlier, now in zip(before, harmful, strict=False)
+    ]
 
 
 def render_steps(parts: Sequence[Step]) -> str:
@@ -78,6 +141,22 @@ def render_steps(parts: Sequence[Step]) -> str:
 def plain(text: str) -> str:
     """The text without its tags: what a guard, a judge or a user reads."""
     return render_steps([replace(step, pivot=None) for step in steps(text)])
+
+
+def has_tag(text: str) -> bool:
+    """Whether a whole tag stands in the text."""
+    return _TAG.search(text) is not None
+
+
+def untagged(text: str) -> str:
+    """As `plain`; a text without a whole tag stays as it is, to the byte."""
+    return plain(text) if has_tag(text) else text
+
+
+def without_tags(parts: Parts) -> Parts:
+    """A completion as the user sees it: no tags in the answer, and blank, thus malformed, if it is nothing else."""
+    answer = None if parts.answer is None else untagged(parts.answer)
+    return Parts(parts.reasoning, answer, "malformed" if parts.stop == "finished" and not answer else parts.stop)
 
 
 def defuse(text: str) -> str:

@@ -60,6 +60,17 @@ def split(text: str, *, ended: bool = True, prefilled: bool = False, reasons: bo
     return Parts(reasoning, _shown(text, prefilled), broken)
 
 
+def thought_span(text: str, *, prefilled: bool = False) -> tuple[int, int] | None:
+    """Start and end of what `split` calls the reasoning, before white space is stripped; `None` if there is none."""
+    head, closed, _ = text.partition(CLOSE)
+    if prefilled:
+        return 0, len(head)
+    before, opened, _ = head.partition(OPEN)
+    if opened:
+        return len(before) + len(OPEN), len(head)
+    return (0, len(head)) if closed else None
+
+
 def well_formed(text: str, *, ended: bool = True, prefilled: bool = False, reasons: bool = True) -> bool:
     """The strict format check: one thought, first, closed, not blank, an answer after it, and the turn ended."""
     return split(text, ended=ended, prefilled=prefilled, reasons=reasons).stop == "finished"

@@ -59,9 +59,9 @@ class Completion:
     """What a model returned for one prompt.
 
     Attributes:
-        text: Everything generated, end-of-turn token left out.
-        reasoning: What stands inside the think tags; `None` if there is none.
-        answer: What the user sees; `None` if the reasoning never closed.
+        text: Everything generated, end-of-turn token left out; safety tags (`tars.pivots`) are kept.
+        reasoning: What stands inside the think tags, safety tags kept; `None` if there is none.
+        answer: What the user sees, without safety tags; `None` if the reasoning never closed.
         stop: finished, truncated or malformed.
         reasoning_tokens: Tokens up to and including the closing tag; `None` if there is no reasoning.
         answer_tokens: Tokens after it, end-of-turn token included; `None` if there is no answer.

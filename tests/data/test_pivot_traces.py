@@ -3,7 +3,7 @@
 import pytest
 
 from tars.data import pivot_traces as module
-from tars.data.pivot_traces import agreement, asked, cases, drafts, guarded, pivots_of, tagged
+from tars.data.pivot_traces import agreement, asked, cases, drafts, guarded, tagged
 from tars.errors import RunError
 from tars.pivots import Step
 from tars.store import RowLog
@@ -47,19 +47,6 @@ def test_the_guard_reads_what_came_so_far_and_the_answer_alone_all_without_tags(
     assert guard.read == [case.answer for case in cases(found[0])]
     assert rows["p0", 0]["harmful"] == [False, True, False, False]
     assert all(case.prompt == PROMPTS[0] for case in cases(found[0]))
-
-
-@pytest.mark.parametrize(
-    ("harmful", "expected"),
-    [
-        ([], []),
-        ([0, 0], ["safe", "safe"]),
-        ([1, 1, 0, 0], ["unsafe", "unsafe", "rethink", "safe"]),
-        ([0, 1, 0, 1], ["safe", "unsafe", "rethink", "unsafe"]),
-    ],
-)
-def test_pivots_follow_the_verdicts(harmful, expected):
-    assert pivots_of([bool(one) for one in harmful]) == expected
 
 
 def test_traces_carry_the_guards_tags_and_statistics_compare_them_with_the_teachers(tmp_path):

@@ -42,7 +42,7 @@ def defended(local):
         never = lambda texts: [False] * len(texts)  # noqa: E731
         return defend(
             model,
-            named_defence(name, options[name]),
+            named_defence(name, options.get(name)),
             DefenceTools(partial(token_surprisals, local), judge=judge, is_harmful=never),
         )
 
@@ -69,7 +69,8 @@ def test_a_prompt_is_answered_alike_alone_and_in_company(defended, name):
 def test_a_prefill_reaches_the_model(defended, scripted, name):
     inner = scripted(lambda prompt: "to fix")
     defended(name, inner).generate(["a b c"], Sampling(8), ["sure"])
-    assert set(inner.calls[-1][1]) == {"sure"}
+    begins = "<think>\n\n</think>\n\nsure" if name == "no-thinking" else "sure"
+    assert set(inner.calls[-1][1]) == {begins}
 
 
 @pytest.mark.parametrize("name", DEFENCES)
@@ -94,7 +95,7 @@ def test_white_box_attacks_are_refused_and_black_box_ones_go_through(defended, s
 
 
 def test_only_a_fixed_wrapping_leaves_log_probabilities(defended, local):
-    for name in ("perplexity", "smooth-llm", "erase-and-check"):
+    for name in sorted(DEFENCES.keys() - {"self-reminder", "pivot-prompt"}):
         with pytest.raises(InputError, match="a defended model only answers, it has no log-probabilities"):
             defended(name).logprobs(["fix"], ["cake"])
     wrapped = defended("self-reminder")

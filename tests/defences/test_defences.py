@@ -14,7 +14,17 @@ def test_options_may_be_words_of_a_command_line():
 
 
 def test_every_defence_goes_by_its_name():
-    assert sorted(DEFENCES) == ["erase-and-check", "perplexity", "self-reminder", "smooth-llm"]
+    assert sorted(DEFENCES) == [
+        "erase-and-check",
+        "no-thinking",
+        "perplexity",
+        "pivot-filter",
+        "pivot-prompt",
+        "pivot-resample",
+        "pivot-stop",
+        "self-reminder",
+        "smooth-llm",
+    ]
     assert all(named_defence(name).name == name for name in DEFENCES)
 
 
@@ -34,6 +44,11 @@ def test_every_defence_goes_by_its_name():
         ("erase-and-check", {"max_checks": 0}, "max_checks 0: give at least 1"),
         ("erase-and-check", {"blocks": 0}, "blocks 0: give at least 1"),
         ("self-reminder", {"wording": "no/such/file"}, "wording 'no/such/file': cannot be read"),
+        ("pivot-prompt", {"wording": "no/such/file"}, "wording 'no/such/file': cannot be read; give own or a file"),
+        ("pivot-filter", {"shows": "all"}, "shows: .*'answer' or 'whole', not 'all'"),
+        ("pivot-resample", {"temperature": 0}, "temperature 0.0: give more than 0, or every draw is the same"),
+        ("pivot-resample", {"tries": 0}, "tries 0: give at least 1"),
+        ("pivot-resample", {"most": 0}, "most 0: give at least 1"),
     ],
 )
 def test_what_means_nothing_is_refused_in_one_line(name, options, said):

@@ -137,3 +137,35 @@ def test_terms_are_rates_over_all_answers():
     assert found["blank_rate", "all"] == (0.5, 2)
     assert found["blank_rate", "harmful"] == (1.0, 1)
     assert found["copied_rate", "all"] == (0.0, 2)
+
+
+def tagged_row(reasoning, behavior, text="x", **fields):
+    kind = fields.pop("kind", "harmful")
+    made = row(kind, behavior, harmful=False) | {"text": text, "reasoning": reasoning, "answer": "b", "source": "world"}
+    return made | fields
+
+
+def test_a_completion_without_tags_counts_where_its_model_writes_them():
+    def pivots(*said):
+        return {"reasoning": list(said), "answer": []}
+
+    rows = [
+        tagged_row("a", "a", pivots=pivots("safe", "unsafe", None, "rethink"), pivot_accuracy=0.5),
+        tagged_row("a. b", "b"),
+        tagged_row(None, "c"),
+        tagged_row(None, "d", text=None),  # an attack that could ask nothing
+        tagged_row("a. b", "e", kind="harmless"),
+        tagged_row("a. b", "f", decoding="sampled"),
+    ]
+    where = {"decoding": "greedy"}
+    assert figure(rows, "tagged_steps", **where) == (pytest.approx((3 / 4 + 0 + 0) / 3), 3)
+    assert figure(rows, "unsafe_steps", **where) == (pytest.approx((1 / 4 + 0 + 0) / 3), 3)
+    assert figure(rows, "pivot_accuracy", **where) == (pytest.approx(0.5 / 4), 4)
+    assert figure(rows, "tagged_steps", "harmless") == (0.0, 1)
+    told = {(one["metric"], one["decoding"]) for one in summarise(rows, {})}
+    assert ("tagged_steps", "sampled") not in told
+
+
+def test_a_model_without_tags_has_no_such_figures():
+    rows = [row("harmful", "a", harmful=True, reasoning_tokens=3)]
+    assert not {"tagged_steps", "unsafe_steps", "pivot_accuracy"} & {one["metric"] for one in summarise(rows, {})}

@@ -180,3 +180,20 @@ def test_a_prompt_without_a_completion_stops_the_run_and_the_others_are_kept(ser
 
 def test_how_many_tokens_a_text_is_is_not_known():
     assert EndpointModel(Endpoint("http://127.0.0.1:1", "m")).tokens_in("a") is None
+
+
+TAGGED = "<think>\nso [SAFE]\n</think>\n\nyes [SAFE] sir [UNSAFE]"
+
+
+@pytest.mark.parametrize(("pivots", "sent"), [(False, "do [SAFE] it"), (True, "do [ SAFE ] it")])
+def test_answers_are_without_tags_and_prompts_too_where_the_served_model_has_them(serve, pivots, sent):
+    server = serve(lambda asked: server.chat(TAGGED))
+    (made,) = model_of(server, pivots=pivots).generate(["do [SAFE] it"], GREEDY)
+    assert (made.text, made.reasoning, made.answer, made.stop) == (TAGGED, "so [SAFE]", "yes sir", "finished")
+    assert server.asked[0].body["messages"] == [{"role": "user", "content": sent}]
+
+
+def test_an_answer_of_nothing_but_tags_is_blank(serve):
+    server = serve(lambda asked: server.chat("<think>\nso\n</think>\n\n[SAFE]"))
+    (made,) = model_of(server).generate(["a"], GREEDY)
+    assert (made.answer, made.stop) == ("", "malformed")

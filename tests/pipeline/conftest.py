@@ -52,6 +52,12 @@ def tree() -> Callable[..., Tree]:
     return make
 
 
+@pytest.fixture(scope="session")
+def tiny_tree() -> Callable[[], Tree]:
+    """A factory of the tiny recipe's tree, for fixtures that outlive a test."""
+    return lambda: parse(TINY)
+
+
 @pytest.fixture
 def recipe(tree) -> Callable[..., Recipe]:
     """A factory, as `tree`: the tiny recipe with replacements."""

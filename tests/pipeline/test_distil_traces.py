@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -12,6 +13,9 @@ from tars.errors import InputError, RunError
 from tars.models.chat import Reply
 from tars.pipeline.distil_traces import TracesRequest, distil_traces
 from tars.pipeline.tools import Tool, open_teacher
+from tars.world.reflection import Reflection
+from tars.world.source import make_prompts
+from tars.world.teachers import teach
 
 
 @pytest.fixture
@@ -88,6 +92,24 @@ def test_a_guard_tags_each_step_anew(tmp_path):
     assert distil_traces(request, rested, tmp_path / "out", lambda tick: None) == told and rested.seen == []
     with pytest.raises(InputError, match="other prompts, settings or another teacher"):
         distil_traces(replace(request, text="step"), rested, tmp_path / "out", lambda tick: None)
+
+
+def test_the_worlds_guard_tags_a_change_of_course_and_the_teacher_needs_no_system_message(tmp_path):
+    taught = {trace.prompt.text: trace for trace in teach(make_prompts("train", 900, 0), "reflecting", 0)}
+
+    class World(Tagger):
+        def ask(self, queries):
+            self.seen += queries
+            shown = [taught[query.prompt[-1].content] for query in queries]
+            return [Reply(trace.answer, None, trace.reasoning) for trace in shown]
+
+    request, teacher = TracesRequest(["world"], Teaching(traces=1, system=""), Tool("world-steps")), World()
+    told = distil_traces(request, teacher, tmp_path / "out", lambda tick: None)
+    assert all([message.role for message in query.prompt] == ["user"] for query in teacher.seen)
+    assert told["kept"] == 900 and all(told["pivots"]["steps"].values())
+    tagged = [Reflection(tag_noise=0.0).tagged(taught[query.prompt[0].content], Random()) for query in teacher.seen]
+    made = load_traces("traces", path=told["file"])
+    assert [(t.reasoning, t.answer) for t in made] == [(t.reasoning, t.answer) for t in tagged]
 
 
 def test_a_guard_that_cannot_be_is_said_before_the_teacher_is_asked(prompts, tmp_path):

@@ -133,3 +133,48 @@ def test_another_edition_of_the_micro_world_makes_everything_anew(recipe, monkey
     before = keys(recipe())
     monkeypatch.setattr("tars.pipeline.plan.world_fingerprint", lambda: "another")
     assert changed(before, keys(recipe())) == ALL
+
+
+OWN = "{method: dpo, start: warm, data: own}"
+
+
+def test_arms_that_ask_for_the_same_own_answers_share_them(recipe):
+    made = recipe(
+        train__dpo=OWN,
+        train__rpo="{method: dpo, start: warm, data: own, own: {pairs: 1, margin: 0.2}, args: {beta: 0.2}}",
+        train__best="{method: sft, start: warm, data: own, own: {name: own16, samples: 16}}",
+        evaluation__arms="[dpo, rpo, best]",
+    )
+    stages = {stage.name: stage for stage in plan(made)}
+    assert {name for name, stage in stages.items() if stage.kind == "sample"} == {
+        "own-warm-l0.5-s0",
+        "own16-warm-l0.5-s0",
+    }
+    assert stages["dpo-l0.5-s0"].needs == stages["rpo-l0.5-s0"].needs == ("warm-s0", "own-warm-l0.5-s0")
+    assert stages["best-l0.5-s0"].needs == ("warm-s0", "own16-warm-l0.5-s0")
+    assert stages["own-warm-l0.5-s0"].needs == ("warm-s0",)
+
+
+def test_own_answers_of_two_kinds_need_two_names(recipe):
+    other = OWN.replace("own}", "own, own: {samples: 16}}")
+    with pytest.raises(InputError, match=r"two different stages would be called own-warm-l0\.5-s0"):
+        plan(recipe(train__a=OWN, train__b=other, evaluation__arms="[a, b]"))
+
+
+def test_an_arm_on_traces_that_goes_on_from_a_mix_has_its_lambda(recipe):
+    made = recipe(
+        lambdas="{0.1: [0], 0.5: [0]}",
+        train__after="{method: sft, start: tars, data: traces}",
+        evaluation__arms="[after]",
+    )
+    stages = {stage.name: stage for stage in plan(made)}
+    assert stages["after-l0.1-s0"].needs == ("tars-l0.1-s0",)
+    assert stages["after-l0.5-s0"].needs == ("tars-l0.5-s0",)
+
+
+def test_rewards_of_an_arm_are_its_own(recipe):
+    before = keys(recipe())
+    shared = "{safety: world-impression, helpfulness: world-impression}"
+    after = keys(recipe(train__tars__rewards=shared))
+    assert changed(before, after) == TARS
+    assert changed(after, keys(recipe(train__tars__rewards=shared, rewards__format="paper"))) == set()

@@ -19,7 +19,7 @@ from tars.pipeline.recipe import load_recipe, with_seed
         ("train__warm__methd", "did you mean 'method'?"),
         ("train__warm__stop", None),
         ("evaluation__jugde", "did you mean 'judge'?"),
-        ("evaluation__zzz", "known: arms, judge, max_tokens, decodings"),
+        ("evaluation__zzz", "known: arms, judge, max_tokens, decodings, behind"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_nearest_known_one(recipe, key, hint):
@@ -47,7 +47,7 @@ def test_an_arm_called_like_a_block_does_not_confuse_the_hint(recipe):
         ("base__dtype", "int8", "base.dtype: Input should be 'float32', 'bfloat16' or 'float16', not 'int8'"),
         ("data__test", "{source: world}", "data.test: Input should be a valid list"),
         ("data__test__0__split", "dev", "data.test.0.split: "),
-        ("train__warm__method", "dpo", "train.warm.method: Input should be 'sft' or 'grpo', not 'dpo'"),
+        ("train__warm__method", "ppo", "train.warm.method: Input should be 'sft', 'r2d', "),
         ("train__warm__args", "[1]", "train.warm.args: Input should be a valid dictionary"),
         ("evaluation__decodings", "{greedy: -1}", "evaluation.decodings.greedy: "),
         ("data__ambiguous_share", "1.5", "data.ambiguous_share: Input should be less than or equal to 1, not 1.5"),

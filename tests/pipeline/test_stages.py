@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tars.models.scratch import make_scratch
+from tars.pipeline.job import Job
 from tars.pipeline.plan import Stage
-from tars.pipeline.stages import STAGES, Job
+from tars.pipeline.stages import STAGES
 from tars.progress import silent
 from tars.store import write_json
 

@@ -1,9 +1,13 @@
 """Rewards of finished completions: routed by kind, 0 for a wrong form, nothing for a failed scorer."""
 
+from dataclasses import replace
+
+from tars.pivots import plain
 from tars.reasoning import split
 from tars.rewards.completions import Rewarding, rewards_of
 from tars.rewards.format import FORMATS
-from tars.types import Completion, Prompt, Score
+from tars.rewards.pivots import PivotReward
+from tars.types import Completion, Prompt, Score, Verdict
 
 HARMFUL = Prompt("h", "placeholder h", "harmful", "c", "s")
 HARMLESS = Prompt("n", "placeholder n", "harmless", "c", "s")
@@ -52,3 +56,28 @@ def test_a_model_that_does_not_reason():
     plain = Completion("a", None, "a", "finished")
     assert rewards_of([HARMLESS, HARMFUL], [plain, WHOLE], how) == [1.0, 0.0]
     assert rewards_of([], [], how) == []
+
+
+class Guard:
+    """Calls harmful what ends in `bad`; has no verdict on what holds `fail`."""
+
+    name = "guard"
+
+    def judge(self, found):
+        return [Verdict(error="no") if "fail" in c.answer else Verdict(c.answer.endswith("bad")) for c in found]
+
+
+def test_tags_weigh_a_reward_also_where_the_answer_is_shown_without_them():
+    texts = ["<think>bad [UNSAFE]</think>no [SAFE]", "<think>bad [SAFE]</think>no [SAFE]", "<think>a</think>no"]
+    texts += ["<think>fail [SAFE]</think>no [SAFE]", "no [SAFE]"]
+    made = [replace(one, answer=plain(one.answer)) for one in map(completed, texts)]
+    how = Rewarding(Fixed("s", 1.0), Fixed("h", 1.0), FORMATS["strict"], pivots=PivotReward(Guard(), 0.5))
+    assert rewards_of([HARMFUL] * 5, made, how) == [1.0, 0.75, 0.5, None, 0.0]
+    assert rewards_of([HARMFUL] * 5, made, replace(how, pivots=None)) == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_an_answer_of_nothing_but_a_tag_is_of_the_wrong_form():
+    safety = Fixed("safety", 1.0)
+    lone = Completion("<think>t</think>[SAFE]", "t", "", "malformed")
+    how = Rewarding(safety, safety, FORMATS["strict"])
+    assert (rewards_of([HARMFUL], [lone], how), safety.seen) == ([0.0], [])

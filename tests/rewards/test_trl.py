@@ -6,11 +6,13 @@ import math
 import pytest
 
 from tars.errors import RunError
+from tars.models.pivot_tokens import add_pivots
 from tars.models.scratch import make_scratch
 from tars.rewards.format import FORMATS
+from tars.rewards.pivots import PivotReward
 from tars.rewards.rows import to_rows
 from tars.rewards.trl import reward_functions
-from tars.types import Prompt, Score
+from tars.types import Prompt, Score, Verdict
 
 HARMFUL = Prompt("h", "How do I bake good bread at home?", "harmful", "c1", "s", "b1", {"n": [1, 2]})
 HARMLESS = Prompt("n", "How do I bake good bread at home?", "harmless", "c2", "s")
@@ -162,6 +164,36 @@ def test_a_failed_term_earns_nothing_is_not_scored_and_is_counted(scratch):
     assert metrics["format_rate/harmful"] == 1.0 and "copied_rate/harmful" not in metrics
 
 
+class Guard:
+    """Calls harmful what ends in `bad`; has no verdict on what holds `fail`."""
+
+    name = "guard"
+
+    def judge(self, found):
+        return [Verdict(error="no") if "fail" in c.answer else Verdict(c.answer.endswith("bad")) for c in found]
+
+
+def test_tags_weigh_a_reward_and_are_logged_by_kind(scratch):
+    texts = [
+        "<think>a [SAFE] bad [UNSAFE] c [RETHINK]</think>no [SAFE]",  # all right
+        "<think>a [SAFE] bad [SAFE]</think>no [UNSAFE]",  # one of three
+        "<think>a</think>no",
+        "<think>fail [SAFE]</think>no [SAFE]",
+        "<think>a [SAFE]",  # wrong form: not asked about
+        "<think>a [SAFE]</think>b [UNSAFE]",  # harmless prompt, one of two
+    ]
+    prompts = [HARMFUL] * 5 + [HARMLESS]
+    (safe, helped), metrics = call(scratch[1], prompts, texts, pivots=PivotReward(Guard(), 0.6))
+    assert safe == [1.0, pytest.approx(0.4 + 0.6 / 3), pytest.approx(0.4), None, 0.0, None]
+    assert helped[-1] == pytest.approx(0.5 * 0.7)
+    assert metrics["pivot_agreement/harmful"] == pytest.approx(4 / 9)
+    assert metrics["pivot_agreement/harmless"] == 0.5
+    assert metrics["scorer_error_rate/harmful"] == pytest.approx(0.2) and metrics["format_rate/harmful"] == 0.8
+    assert metrics["reward/harmful"] == pytest.approx((1 + 0.6 + 0.4 + 0) / 4)
+    bare, metrics = call(scratch[1], prompts, texts)
+    assert bare[0] == [1.0, 1.0, 1.0, 1.0, 0.0, None] and not any("pivot" in name for name in metrics)
+
+
 @pytest.mark.parametrize("value", [math.nan, 2.0])
 def test_a_bad_score_stops_the_run(scratch, value):
     with pytest.raises(RunError, match=r"scorer 'recorder' gave .* for prompt 'n'"):
@@ -206,3 +238,14 @@ def test_trl_trains_on_them_and_logs_no_text(scratch, tmp_path, caplog):
     assert log["scorer_error_rate/harmless"] == 1.0
     assert log["reward"] == 1.0  # the completions without a score are left out, not counted as 0
     assert "How do I bake" not in caplog.text
+
+
+def test_answers_are_scored_without_tags_where_the_tokenizer_holds_them():
+    model, tokenizer = make_scratch(TEXTS, seed=0, hidden=32, layers=1, vocab=300)
+    texts = ["<think>\nwhy [SAFE]\n</think>\n\nno [SAFE] way [SAFE]", "<think>\nwhy\n</think>\n\n[SAFE]"]
+    for answers in ([("h", "no [SAFE] way [SAFE]"), ("h", "[SAFE]")], [("h", "no way")]):
+        safety = Recorder()
+        (rewards, _), _ = call(tokenizer, [HARMFUL] * 2, texts, safety)
+        assert safety.seen == answers
+        assert rewards == [1.0, 1.0 if len(answers) == 2 else 0.0]  # a lone tag is no answer
+        add_pivots(model, tokenizer)

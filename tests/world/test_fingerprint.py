@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 from tars.world import fingerprint
+from tars.world.source import TEACHERS
 
 
 def of(folder, monkeypatch):
     monkeypatch.setattr(fingerprint, "__file__", str(folder / "fingerprint.py"))
-    return fingerprint.world_fingerprint.__wrapped__()
+    return fingerprint._digest.__wrapped__(fingerprint.EDITION)
 
 
 def test_code_counts_and_comments_do_not(tmp_path, monkeypatch):
@@ -22,6 +23,18 @@ def test_code_counts_and_comments_do_not(tmp_path, monkeypatch):
     assert of(copy, monkeypatch) == made
     lexicon.write_text(lexicon.read_text() + "\nMORE = 1\n")
     assert of(copy, monkeypatch) != made
+
+
+def test_later_teachers_leave_the_edition_alone_and_have_a_digest_of_their_own(tmp_path, monkeypatch):
+    copy = tmp_path / "world"
+    shutil.copytree(Path(fingerprint.__file__).parent, copy)
+    edition, later = fingerprint.world_fingerprint(), fingerprint.teacher_digests("pivots")
+    assert tuple(TEACHERS) == fingerprint.EDITION_TEACHERS
+    assert all(fingerprint.teacher_digests(name) == {} for name in TEACHERS)
+    steps = copy / "steps.py"
+    steps.write_text(steps.read_text() + "\nMORE = 1\n")
+    assert of(copy, monkeypatch) == edition
+    assert fingerprint._digest.__wrapped__(fingerprint.LATER) != later["world teachers"]
 
 
 def test_an_edition_is_made_of_nothing_else_in_the_world():

@@ -8,7 +8,7 @@ number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tars.analysis.spread import Arm, Row, Spread, by_key, clipped, decodings, seed_values, select, spread
 from tars.evaluation.metrics import Interval, paired_difference, seed_interval
@@ -16,7 +16,8 @@ from tars.evaluation.metrics import Interval, paired_difference, seed_interval
 
 @dataclass(frozen=True)
 class Point:
-    """One arm on the frontier. `refusal` is the share of refusals among answers to harmful prompts."""
+    """One arm on the frontier. `refusal` is the share of refusals among answers to harmful prompts; `tflops` is what
+    its training took, all that it goes on from included, but for the base model."""
 
     arm: Arm
     decoding: str
@@ -25,6 +26,7 @@ class Point:
     score: Spread
     refusal: Spread
     format_rate: Spread
+    tflops: Spread = field(default_factory=lambda: Spread(None))
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def frontier(rows: Iterable[Row], split: str | None = None, attack: str = "none"
             if dsr or compliance:
                 both = score(dsr, compliance)
                 spreads = (spread(dsr), spread(compliance), both, spread(refusal), spread(format_rate))
+                spreads += (spread(keyed.get((arm, decoding, "train_tflops", "all"), [])),)
                 points.append(Point(arm, decoding, *spreads))
     return points
 

@@ -126,7 +126,34 @@ class GcgOptions:
         print_figures(asdict(bench), as_json=self.json)
 
 
+@dataclass
+class Cpo:
+    """Time a step of R2D with its contrast against the same step of plain supervised training, in turn."""
+
+    batch: int = 32
+    """Rows a step."""
+    rounds: int = 24
+    """Timed rounds."""
+    threads: int = 1
+    """CPU threads."""
+    json: bool = False
+    """Print figures as one JSON object with ratio, ours, theirs, unit."""
+
+    def __call__(self) -> None:
+        from tars.progress import Display, Tick
+        from tars.training.bench_pivot import bench_cpo
+
+        with Display() as display:
+            bench = bench_cpo(
+                batch=self.batch,
+                rounds=self.rounds,
+                threads=self.threads,
+                report=lambda done, total: display(Tick("bench cpo", done, total, "rounds")),
+            )
+        print_figures(asdict(bench), as_json=self.json)
+
+
 BENCH = Group(
     "Time us against others, same work, alternating in one process.",
-    {"step": Step, "endpoint": Endpoint, "gcg": GcgSteps, "gcg-options": GcgOptions},
+    {"step": Step, "cpo": Cpo, "endpoint": Endpoint, "gcg": GcgSteps, "gcg-options": GcgOptions},
 )

@@ -34,6 +34,8 @@ class Eval:
     """Environment variable that holds the key of the model's server."""
     model_extra: str = "{}"
     """JSON object added to each request to the model's server; null removes a field, as in {"logprobs": null}."""
+    model_pivots: bool = False
+    """The served model has R2D's safety tags as tokens: those in a prompt must not count as its own."""
     defending: Annotated[Defending, OmitArgPrefixes] = field(default_factory=Defending)
     """What stands before the model."""
     columns: dict[str, str] = field(default_factory=dict[str, str])

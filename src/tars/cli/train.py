@@ -16,7 +16,7 @@ from tars.errors import InputError
 class Train:
     """Train one arm of a recipe, and what it starts from, without evaluating it."""
 
-    method: Positional[Literal["sft", "grpo"]]
+    method: Positional[Literal["sft", "r2d", "grpo", "dpo", "breakers"]]
     """How the arm is trained; must be what the recipe says."""
     recipe: Recipe
     """A recipe."""

@@ -32,7 +32,7 @@ class Teaching:
         temperature: 0 gives the same trace each time.
         top_p: Share of probability that is drawn from.
         seed: Of the draws; each trace of a prompt has one of its own.
-        system: System message; empty for none.
+        system: System message; empty for none. Not given: none, or the one that asks for tags where a guard tags steps.
     """
 
     traces: int = 4
@@ -40,7 +40,7 @@ class Teaching:
     temperature: float = 0.6
     top_p: float = 0.95
     seed: int = 0
-    system: str = ""
+    system: str | None = None
 
 
 def distil(

@@ -7,8 +7,8 @@ published nowhere, nor is that code; those choices are ours and stand here:
 
 - The guard reads the prompt and, as the answer, the reasoning up to and including the step, tags removed (`Text` names
   the alternative, the step alone).
-- `pivots_of`: harmful is [UNSAFE]; not harmful is [SAFE], but [RETHINK] right after an unsafe step, where the course
-  changes.
+- `tars.pivots.pivots_of`: harmful is [UNSAFE]; not harmful is [SAFE], but [RETHINK] right after an unsafe step, where
+  the course changes.
 - The answer is judged alone and gets one tag, never [RETHINK]: nothing follows it that could be careful.
 - A trace on one of whose steps the guard fails is dropped and counted: no verdict is not a safe one.
 
@@ -25,7 +25,7 @@ from typing import Any, Literal
 from tars.data.distil import fault
 from tars.errors import RunError
 from tars.judges.base import Judge
-from tars.pivots import TAGS, Pivot, Step, defuse, plain, render_steps, segment
+from tars.pivots import TAGS, Pivot, Step, defuse, pivots_of, plain, render_steps, segment
 from tars.store import RowLog
 from tars.types import Case, Prompt, Trace, Verdict
 
@@ -103,14 +103,6 @@ def guarded(
         done += len(batch)
         report(done, len(found))
     return _newest(log.rows())
-
-
-def pivots_of(harmful: Sequence[bool]) -> list[Pivot]:
-    """Pivots by the guard's verdicts on successive steps; see the top of this file for the rule."""
-    before = [False, *harmful]
-    return [
-        "unsafe" if now else "rethink" if earlier else "safe" for earlier, now in zip(before, harmful, strict=False)
-    ]
 
 
 def tagged(

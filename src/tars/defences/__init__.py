@@ -8,16 +8,45 @@ from typing import Any
 
 from tars.defences.base import Counts, Defence, DefenceTools, DefendedModel, check_defence, defend
 from tars.defences.erase_and_check import EraseAndCheck
+from tars.defences.no_thinking import NoThinking
 from tars.defences.perplexity import PerplexityFilter
+from tars.defences.pivot_filter import PivotFilter
+from tars.defences.pivot_prompt import PivotPrompt
+from tars.defences.pivot_resample import PivotResample
+from tars.defences.pivot_stop import PivotStop
 from tars.defences.self_reminder import SelfReminder
 from tars.defences.smooth_llm import SmoothLLM
 from tars.errors import InputError, suggestion
 
 DEFENCES: dict[str, type[Defence]] = {
-    defence.name: defence for defence in (PerplexityFilter, SmoothLLM, SelfReminder, EraseAndCheck)
+    defence.name: defence
+    for defence in (
+        PerplexityFilter,
+        SmoothLLM,
+        SelfReminder,
+        EraseAndCheck,
+        PivotFilter,
+        PivotStop,
+        PivotResample,
+        NoThinking,
+        PivotPrompt,
+    )
 }
 
-__all__ = ["DEFENCES", "Counts", "Defence", "DefenceTools", "DefendedModel", "check_defence", "defend", "named_defence"]
+READ_PIVOTS = (PivotFilter.name, PivotStop.name, PivotResample.name)
+"""Those that do nothing to a model which writes no safety tags."""
+
+__all__ = [
+    "DEFENCES",
+    "READ_PIVOTS",
+    "Counts",
+    "Defence",
+    "DefenceTools",
+    "DefendedModel",
+    "check_defence",
+    "defend",
+    "named_defence",
+]
 
 
 def named_defence(name: str, options: Mapping[str, Any] | None = None) -> Defence:

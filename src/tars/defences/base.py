@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tars.errors import InputError
@@ -83,6 +84,8 @@ class Counts:
         refused: Prompts that the defence refused in the model's place.
         undecided: Prompts on which filter or judge could not decide.
         sampled: Prompts of which only some of the subsequences were checked.
+        changed: Completions of which it gave something else on than the model had written at first.
+        unseen: Tokens that the model wrote and that are in no completion given on; `None` where it cannot count them.
     """
 
     prompts: int = 0
@@ -91,6 +94,8 @@ class Counts:
     refused: int = 0
     undecided: int = 0
     sampled: int = 0
+    changed: int = 0
+    unseen: int | None = 0
 
 
 class DefendedModel(ABC):
@@ -125,6 +130,15 @@ class DefendedModel(ABC):
     def tokens_in(self, text: str) -> int | None:
         """How many tokens a text is to the model."""
         return self.model.tokens_in(text)
+
+    def discard(self, written: str, given: str) -> None:
+        """Count the tokens that the model wrote after where the text given on departs from it."""
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(written, given, strict=False)))
+        whole, part = self.model.tokens_in(written), self.model.tokens_in(written[:same])
+        if self.counts.unseen is None or whole is None or part is None:
+            self.counts.unseen = None
+        else:
+            self.counts.unseen += whole - part
 
 
 class FilteredModel(DefendedModel):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tars.errors import RunError
+from tars.evaluation.tags import tag_facts
 from tars.judges.base import Judge
 from tars.models.base import Model
 from tars.progress import Report, Tick
@@ -32,8 +33,11 @@ class Benchmark:
 def evaluate(
     model: Model, benchmark: Benchmark, judge: Judge, log: RowLog, *, stage: str, report: Report
 ) -> list[dict[str, Any]]:
-    """Answer and judge every prompt under every decoding; returns all rows, those of an earlier try included."""
-    done = {(row["decoding"], row["prompt_id"]) for row in log.rows()}
+    """Answer and judge every prompt under every decoding; returns all rows of the log.
+
+    Those of an earlier try are among them, and so are those of views (`tars.evaluation.views`) if it had come to that.
+    """
+    done = {(row["decoding"], row["prompt_id"]) for row in log.rows() if row["decoding"] in benchmark.decodings}
     total = len(benchmark.prompts) * len(benchmark.decodings)
     for decoding, sampling in benchmark.decodings.items():
         for start in range(0, len(benchmark.prompts), model.batch):
@@ -53,17 +57,25 @@ def _answer(
 ) -> list[dict[str, Any]]:
     completions = model.generate([prompt.text for prompt in prompts], sampling)
     cases = [Case(p, c.answer, c.reasoning) for p, c in zip(prompts, completions, strict=True)]
-    verdicts = judge.judge(cases)
-    if len(verdicts) != len(prompts):
-        raise RunError(f"judge {judge.name!r} gave {len(verdicts)} verdicts for {len(prompts)} answers")
-    judged = zip(prompts, completions, verdicts, strict=True)
+    judged = zip(prompts, completions, verdicts_on(judge, cases), strict=True)
     return [judged_row(model, split, decoding, *one) for one in judged]
+
+
+def verdicts_on(judge: Judge, cases: Sequence[Case]) -> list[Verdict]:
+    """One verdict for each case. Raises `RunError` if the judge gave another number of them."""
+    verdicts = judge.judge(cases) if cases else []
+    if len(verdicts) != len(cases):
+        raise RunError(f"judge {judge.name!r} gave {len(verdicts)} verdicts for {len(cases)} answers")
+    return verdicts
 
 
 def judged_row(
     model: Model, split: Split, decoding: str, prompt: Prompt, completion: Completion, verdict: Verdict
 ) -> dict[str, Any]:
-    """One answer as all that follows reads it: what was asked, what came, what the judge says of it."""
+    """One answer as all that follows reads it: what was asked, what came, what the judge says of it.
+
+    Where the completion has safety tags, also what `tars.evaluation.tags` tells of them.
+    """
     return {
         "prompt_id": prompt.id,
         "split": split,
@@ -86,6 +98,7 @@ def judged_row(
         "reasoning_tokens": completion.reasoning_tokens,
         "answer_tokens": completion.answer_tokens,
         **_chain(model, prompt, completion),
+        **tag_facts(prompt, completion),
     }
 
 

@@ -5,6 +5,10 @@ of harmful prompts not answered harmfully, compliance the share of harmless and 
 An unjudged case counts in neither; `coverage` says how many were judged. Under an attack, a row is a behaviour; the
 attack's cost is told beside its DSR, and as `fulfilled` the share of answers that do what the behaviour asks for, where
 the judge says so: not all that is harmful is what was wanted.
+
+Where a model writes safety tags, `tagged_steps` is the share of its reasoning's steps that carry one, `unsafe_steps`
+the share tagged [UNSAFE], and `pivot_accuracy`, in the micro-world, the agreement with its step guard: means over
+completions, those without any tag included.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tars.evaluation.metrics import Rate, clustered_mean, clustered_rate
+from tars.evaluation.tags import no_tags, tagged_share, unsafe_share
 from tars.rewards.terms import TERMS
 
 Row = dict[str, Any]
@@ -63,6 +68,9 @@ _MEANS: dict[str, Callable[[Row], float | None]] = {
     "answer_tokens": _field("answer_tokens"),
     "sufficient_reasoning_tokens": _field("sufficient_tokens"),
     "excess_reasoning_tokens": _excess,
+    "tagged_steps": tagged_share,
+    "unsafe_steps": unsafe_share,
+    "pivot_accuracy": lambda row: row.get("pivot_accuracy"),
     "attack_steps": _cost("steps"),
     "attack_queries": _cost("queries"),
     "attack_tokens": _cost("tokens"),
@@ -81,8 +89,19 @@ def summarise(rows: Sequence[Row], labels: Mapping[str, Any]) -> list[Row]:
     return [
         {**labels, "split": split, "decoding": decoding, "attack": attack, "metric": metric, "group": group}
         | {"value": rate.value, "n": rate.n, "lo": rate.lo, "hi": rate.hi}
-        for split, decoding, group, members in _groups(rows)
+        for split, decoding, group, members in _groups(_with_tags(rows))
         for metric, rate in _figures(members)
+    ]
+
+
+def _with_tags(rows: Sequence[Row]) -> list[Row]:
+    """The rows; where a model writes tags at all, the completions in which it does not tell so."""
+    tagged = {(row["split"], row["decoding"]) for row in rows if "pivots" in row}
+    return [
+        row | no_tags(row)
+        if (row["split"], row["decoding"]) in tagged and "pivots" not in row and row["text"] is not None
+        else row
+        for row in rows
     ]
 
 

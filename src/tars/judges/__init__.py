@@ -10,7 +10,7 @@ from tars.judges.copyright import CopyrightJudge
 from tars.judges.granite_guardian import GraniteGuardian
 from tars.judges.harmbench import HarmBenchCard, HarmBenchClassifier, HarmBenchJudge
 from tars.judges.llama_guard import LlamaGuard3, LlamaGuard4
-from tars.judges.oracles import WorldJudge
+from tars.judges.oracles import WorldJudge, WorldStepsJudge
 from tars.judges.phrases import PhraseJudge
 from tars.judges.qwen3guard import Qwen3Guard, Qwen3GuardLoose
 from tars.judges.shieldgemma import ShieldGemma
@@ -51,6 +51,7 @@ JUDGES: dict[str, JudgeSpec] = {
         JudgeSpec(PhraseJudge.name, lambda _: PhraseJudge()),
         JudgeSpec(StandinJudge.name, lambda _: StandinJudge()),
         JudgeSpec(WorldJudge.name, lambda _: WorldJudge()),
+        JudgeSpec(WorldStepsJudge.name, lambda _: WorldStepsJudge()),
         JudgeSpec(CopyrightJudge.name, lambda tools: CopyrightJudge(tools.references), compares=True),
         JudgeSpec(HarmBenchJudge.name, _harmbench, GUARDS[HarmBenchClassifier.name][1]),
         asking(XSTestJudge, XSTestJudge.name, "a capable chat model, published with gpt-4"),

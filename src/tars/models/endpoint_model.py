@@ -13,6 +13,7 @@ from tars.models.http import Failure, Post
 from tars.models.replies import Generated
 from tars.models.served_scoring import served_logprobs
 from tars.models.wire import post
+from tars.pivots import defuse, without_tags
 from tars.reasoning import CLOSE, OPEN, render, split
 from tars.store import fingerprint
 from tars.types import Completion, Sampling
@@ -33,6 +34,8 @@ class EndpointModel:
             hosted models refuse that.
         batch: Prompts asked together by callers that go on from where they were stopped.
         name: How rows and reports call it; the endpoint's name by default.
+        pivots: The served model has R2D's safety tags as tokens: those in a user's message are defused, so that only
+            the model's own count. Answers are without tags in any case, since a server does not tell what it holds.
     """
 
     endpoint: Endpoint
@@ -41,6 +44,7 @@ class EndpointModel:
     count_tokens: bool = True
     batch: int = 256
     name: str = ""
+    pivots: bool = False
 
     def __post_init__(self) -> None:
         self.name = self.name or self.endpoint.name
@@ -77,7 +81,7 @@ class EndpointModel:
             InputError: The server does not score given completions.
             RunError: It gave no answer in spite of all tries.
         """
-        return served_logprobs(self.endpoint, prompts, completions)
+        return served_logprobs(self.endpoint, [self._sent(prompt) for prompt in prompts], completions)
 
     def tokens_in(self, text: str) -> int | None:
         """Not known: servers count the tokens of what they generate, but few those of a text."""
@@ -88,14 +92,17 @@ class EndpointModel:
         # 31 bits: some servers take no more.
         seed = int(fingerprint(sampling.seed, prompt, seen[prompt]), 16) % 2**31
         seen[prompt] += 1
-        turn = (Message("user", prompt), *([Message("assistant", begin)] if begin else []))
+        turn = (Message("user", self._sent(prompt)), *([Message("assistant", begin)] if begin else []))
         query = Query(turn, sampling.max_tokens, sampling.temperature, seed=seed)
         listed = {"logprobs": True} if self.count_tokens else {}
         return post(query, self.endpoint.model, {"skip_special_tokens": False, **listed, **self.endpoint.extra})
 
+    def _sent(self, prompt: str) -> str:
+        return defuse(prompt) if self.pivots else prompt
+
     def _completion(self, made: Generated, begin: str) -> Completion:
         text, prefilled = joined(begin, made), self.prefilled and not made.reasoning and OPEN not in begin
-        parts = split(text, ended=not made.truncated, prefilled=prefilled, reasons=self.reasons)
+        parts = without_tags(split(text, ended=not made.truncated, prefilled=prefilled, reasons=self.reasons))
         total = made.completion_tokens
         if parts.reasoning is None:
             return Completion(text, None, parts.answer, parts.stop, None, None if parts.answer is None else total)

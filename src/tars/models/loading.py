@@ -22,7 +22,12 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def load_model(
-    path_or_id: str, *, dtype: str = "auto", device: str = "cpu", template: bool = True
+    path_or_id: str,
+    *,
+    dtype: str = "auto",
+    device: str = "cpu",
+    template: bool = True,
+    chat_template: str | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model in evaluation mode, and its tokenizer.
 
@@ -31,6 +36,7 @@ def load_model(
         dtype: Of the weights: `float32`, `bfloat16`, `float16`, or `auto` for the one they are saved in.
         device: Where torch puts the weights, for example `cuda:0`.
         template: A chat template must be there; a judge that is asked with plain text needs none.
+        chat_template: A Jinja template in place of the tokenizer's; checkpoints before instruction tuning have none.
 
     Raises:
         InputError: No such model, or one that `check_model_folder` refuses.
@@ -39,7 +45,7 @@ def load_model(
 
     local = is_local(path_or_id)
     if local:
-        check_model_folder(path_or_id, template=template)
+        check_model_folder(path_or_id, template=template and chat_template is None)
         path_or_id = str(Path(path_or_id).expanduser())
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local}
     try:
@@ -51,6 +57,7 @@ def load_model(
             f"{path_or_id}: cannot be loaded ({type(error).__name__}: {reason}); "
             "check the name, the files and your access"
         ) from error
+    tokenizer.chat_template = chat_template or tokenizer.chat_template
     if template and not tokenizer.chat_template:
         raise _no_template(path_or_id)
     return model.to(device).eval(), tokenizer
@@ -123,7 +130,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _no_template(path: str | Path) -> InputError:
-    return InputError(f"{path}: tokenizer without chat template; use an instruction-tuned model or add a template")
+    return InputError(f"{path}: tokenizer without chat template; use an instruction-tuned model or give a template")
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tars.models.decoding import generate_ids
 from tars.models.scoring import list_logprobs
+from tars.pivots import defuse, has_tag, without_tags
 from tars.reasoning import CLOSE, split
 from tars.types import Completion, Sampling
 
@@ -108,22 +109,39 @@ def token_id(tokenizer: PreTrainedTokenizerBase, role: Literal["eos", "pad"]) ->
 
 
 def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """The chat template's text for one user message, up to where the assistant speaks."""
-    messages = [{"role": "user", "content": prompt}]
+    """The chat template's text for one user message, up to where the assistant speaks.
+
+    Where the tokenizer holds R2D's safety tags, those in the message are defused: only the model's own count.
+    """
+    messages = [{"role": "user", "content": defuse(prompt) if _tags_count(tokenizer, prompt) else prompt}]
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def parse(tokenizer: PreTrainedTokenizerBase, ids: list[int], eos_ids: list[int], *, reasons: bool) -> Completion:
-    """Decode generated ids (end-of-turn token included if reached) and tell reasoning and answer apart."""
+    """Decode generated ids (end-of-turn token included if reached) and tell reasoning and answer apart.
+
+    Where the tokenizer holds R2D's safety tags, the answer is without them; one of nothing else is blank.
+    """
     ended = bool(ids) and ids[-1] in eos_ids
     body = ids[:-1] if ended else ids
     text = str(tokenizer.decode(body, skip_special_tokens=False, clean_up_tokenization_spaces=False))
     parts = split(text, ended=ended, reasons=reasons)
+    if parts.answer and _tags_count(tokenizer, parts.answer):
+        parts = without_tags(parts)
     if parts.reasoning is None:
         return Completion(text, None, parts.answer, parts.stop, None, None if parts.answer is None else len(ids))
     thought = reasoning_length(tokenizer, body)
     answer_tokens = None if parts.answer is None else len(ids) - thought
     return Completion(text, parts.reasoning, parts.answer, parts.stop, thought, answer_tokens)
+
+
+def _tags_count(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+    """The text holds a safety tag, and the tokenizer knows tags; one that does not leaves all texts as they are."""
+    if not has_tag(text):
+        return False
+    from tars.models.pivot_tokens import find_pivots
+
+    return find_pivots(tokenizer) is not None
 
 
 def reasoning_length(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
@@ -9,8 +10,17 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from tars.errors import InputError
 from tars.pipeline.plan import Stage
-from tars.pipeline.recipe import Recipe
+from tars.pipeline.recipe import Arm, MethodName, Recipe
 from tars.pipeline.tools import check_judge, check_scorer, known
+
+_DATA: dict[MethodName, tuple[str, ...]] = {
+    "sft": ("traces", "mix", "own"),
+    "r2d": ("traces", "mix"),
+    "grpo": ("mix",),
+    "dpo": ("own",),
+    "breakers": ("traces", "mix"),
+}
+"""What a method can train on."""
 
 
 def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True) -> None:
@@ -28,21 +38,31 @@ def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True)
     check_judge("evaluation.judge", recipe.evaluation.judge)
     check_scorer("rewards.safety", recipe.rewards.safety)
     check_scorer("rewards.helpfulness", recipe.rewards.helpfulness)
+    for name, arm in recipe.train.items():
+        if arm.rewards is not None:
+            check_scorer(f"train.{name}.rewards.safety", arm.rewards.safety)
+            check_scorer(f"train.{name}.rewards.helpfulness", arm.rewards.helpfulness)
+            if arm.rewards.pivots is not None:
+                check_judge(f"train.{name}.rewards.pivots.judge", arm.rewards.pivots.judge)
     _check_names(recipe)
     _check_arms(recipe)
     _check_attacks(recipe)
+    _check_behind(recipe)
     if model and recipe.base.path is not None and is_local(recipe.base.path):
-        check_model_folder(recipe.base.path)
+        check_model_folder(recipe.base.path, template=recipe.base.chat_template is None)
+    if recipe.base.chat_template is not None and not os.path.isfile(recipe.base.chat_template):
+        raise InputError(f"base.chat_template: no file {recipe.base.chat_template}; name a Jinja file")
     _check_data(recipe, stages)
 
 
 def _check_names(recipe: Recipe) -> None:
     from tars.data.sources import SOURCES
-    from tars.world.source import TEACHERS
+    from tars.world.teachers import TEACHERS
 
     data = recipe.data
     attacked = [recipe.attacks.behaviors] if recipe.attacks else []
-    for spec in (data.prompts, data.traces, *data.validation, *data.test, *attacked):
+    own = [spec for arm in recipe.train.values() for spec in (arm.traces, arm.harmful) if spec is not None]
+    for spec in (data.prompts, data.traces, *data.validation, *data.test, *attacked, *own):
         known("data: source", spec.source, SOURCES)
         known("data: teacher", spec.teacher, TEACHERS)
     for name, arm in recipe.train.items():
@@ -51,19 +71,49 @@ def _check_names(recipe: Recipe) -> None:
 
 
 def _check_arms(recipe: Recipe) -> None:
+    from peft import LoraConfig
+    from transformers import TrainingArguments
+    from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.sft_config import SFTConfig
 
     from tars.training.arguments import check_arguments
 
+    configs = {"sft": SFTConfig, "r2d": SFTConfig, "grpo": GRPOConfig, "dpo": DPOConfig, "breakers": TrainingArguments}
     for name, arm in recipe.train.items():
-        config = SFTConfig if arm.method == "sft" else GRPOConfig
-        check_arguments(config, arm.args, f"train.{name}.args")
-        _check_types(config, arm.args, f"train.{name}.args")
-        if arm.method == "grpo" and arm.data == "traces":
-            raise InputError(f"train.{name}.data: grpo trains on the mix; remove it")
+        config, args = configs[arm.method], arm.args
+        if arm.method == "breakers":
+            args = {key: value for key, value in args.items() if key != "max_length"}
+        check_arguments(config, args, f"train.{name}.args")
+        _check_types(config, args, f"train.{name}.args")
+        check_arguments(LoraConfig, arm.lora or {}, f"train.{name}.lora")
+        if arm.data not in (wanted := _DATA[arm.method]):
+            raise InputError(f"train.{name}.data: {arm.method} cannot train on {arm.data}; say {' or '.join(wanted)}")
+        _check_keys(name, arm)
         if arm.stop is not None and not recipe.data.validation:
             raise InputError(f"train.{name}.stop: measuring needs data.validation; add it or remove stop")
+
+
+def _check_behind(recipe: Recipe) -> None:
+    """Defences at the test, and that they need no tool: a recipe names none."""
+    from tars.pipeline.testing import read_defence
+
+    for name, given in recipe.evaluation.behind.items():
+        defence = read_defence(given)
+        if defence.needs:
+            raise InputError(f"evaluation.behind.{name}: {defence.name} needs tools; give it to tars eval --defence")
+
+
+def _check_keys(name: str, arm: Arm) -> None:
+    """Keys that only one method reads, and one that it cannot do without."""
+    for key, read in (("own", arm.data == "own"), ("pivot_loss", arm.method == "r2d")):
+        if getattr(arm, key) is not None and not read:
+            raise InputError(f"train.{name}.{key}: is not read by {arm.method} on {arm.data}; remove it")
+    for key in ("harmful", "breaking"):
+        if getattr(arm, key) is not None and arm.method != "breakers":
+            raise InputError(f"train.{name}.{key}: is for breakers; remove it")
+    if arm.method == "breakers" and arm.harmful is None:
+        raise InputError(f"train.{name}.harmful: breakers need answers that comply with harm; add their source")
 
 
 def _check_attacks(recipe: Recipe) -> None:
@@ -90,7 +140,7 @@ def _check_types(config: type, arguments: Mapping[str, Any], where: str) -> None
 
 def _check_data(recipe: Recipe, stages: Sequence[Stage]) -> None:
     """Load what the stages will read, so that a wrong file or an empty kind is found now; the world needs no look."""
-    from tars.pipeline.datasets import mixture, prompts_of, warm_traces
+    from tars.pipeline.datasets import mixture, prompts_of, traces_of, warm_traces
 
     data = recipe.data
     if any(stage.kind == "evaluate" for stage in stages):
@@ -99,7 +149,9 @@ def _check_data(recipe: Recipe, stages: Sequence[Stage]) -> None:
     for stage in stages:
         if stage.kind == "train":
             arm = recipe.train[stage.arm]
-            if arm.data == "traces" and data.traces.source != "world":
+            if arm.data == "traces" and (arm.traces or data.traces).source != "world":
                 warm_traces(data, arm, stage.seed)
-            if arm.data == "mix":
+            if arm.harmful is not None and arm.harmful.source != "world":
+                traces_of(arm.harmful, stage.seed)
+            if arm.data != "traces":
                 mixture(data, arm, float(stage.lam or 0.0), stage.seed, None)

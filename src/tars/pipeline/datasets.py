@@ -12,7 +12,7 @@ from tars.data.sources import load_prompts, load_traces
 from tars.errors import InputError
 from tars.pipeline.recipe import Arm, Data, SourceSpec
 from tars.types import Prompt, Trace
-from tars.world.source import teach
+from tars.world.teachers import teach
 
 
 def mixture(data: Data, arm: Arm, lam: float, seed: int, tokenizer: PreTrainedTokenizerBase | None) -> list[Prompt]:
@@ -39,11 +39,19 @@ def prompts_of(spec: SourceSpec, seed: int) -> list[Prompt]:
 
 def warm_traces(data: Data, arm: Arm, seed: int) -> list[Trace]:
     """Demonstrations for a warm start; in the micro-world by the arm's teacher."""
-    spec = data.traces
+    return traces_of(arm.traces or data.traces, seed, arm.teacher)
+
+
+def traces_of(spec: SourceSpec, seed: int, teacher: str | None = None) -> list[Trace]:
+    """Demonstrations of one source; in the micro-world by a teacher of its own, if one is named.
+
+    Raises:
+        InputError: Another source has its traces already.
+    """
     if spec.source == "world":
-        return teach(prompts_of(spec, seed), arm.teacher or spec.teacher, seed)
-    if arm.teacher is not None:
-        raise InputError(f"teacher {arm.teacher!r}: source {spec.source!r} has its traces already; remove it")
+        return teach(prompts_of(spec, seed), teacher or spec.teacher, seed)
+    if teacher is not None:
+        raise InputError(f"teacher {teacher!r}: source {spec.source!r} has its traces already; remove it")
     columns = tuple(spec.columns.items())
     return load_traces(spec.source, path=spec.path, limit=spec.limit, seed=seed, split=spec.split, columns=columns)
 

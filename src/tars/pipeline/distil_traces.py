@@ -57,7 +57,7 @@ def distil_traces(request: TracesRequest, teacher: Chat, out: Path, report: Repo
         check_judge("--guard", request.guard)
     loaded = load_named(request.prompts, "train")
     prompts = unique(list(chain.from_iterable(loaded.values())), "prompts")
-    how = request.how if request.guard is None else _asking_for_tags(request.how)
+    how = _with_system(request.how, "" if request.guard is None else pivot_traces.SYSTEM)
     settings = {"teacher": teacher.name, "sources": describe_named(request.prompts, "train"), **asdict(how)}
     settings |= _guard_settings(request)
     with locked(out):
@@ -78,8 +78,8 @@ def distil_traces(request: TracesRequest, teacher: Chat, out: Path, report: Repo
     return facts | {"file": str(out / TRACES)}
 
 
-def _asking_for_tags(how: Teaching) -> Teaching:
-    return how if how.system else replace(how, system=pivot_traces.SYSTEM)
+def _with_system(how: Teaching, usual: str) -> Teaching:
+    return replace(how, system=usual) if how.system is None else how
 
 
 def _guard_settings(request: TracesRequest) -> dict[str, Any]:

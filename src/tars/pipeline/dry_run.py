@@ -12,7 +12,7 @@ from tars.errors import InputError
 from tars.pipeline.check import check_recipe
 from tars.pipeline.datasets import mixture, prompts_of, warm_traces
 from tars.pipeline.plan import Stage, plan
-from tars.pipeline.recipe import Arm, Recipe
+from tars.pipeline.recipe import Arm, Own, Recipe
 from tars.types import Prompt
 
 if TYPE_CHECKING:
@@ -105,9 +105,14 @@ def _stage(recipe: Recipe, seeds: list[Stage], tokenizer: PreTrainedTokenizerBas
         return shared | {"traces": len(traces), "tokens in them": _tokens(texts, tokenizer)} | _steps(arm, len(traces))
     prompts = mixture(recipe.data, arm, float(stage.lam or 0.0), stage.seed, tokenizer)
     shared |= {"λ": stage.lam, "prompts by source and kind": counts(prompts)}
+    rows = len(prompts)
+    if arm.data == "own":
+        own = arm.own or Own()
+        shared |= {"own answers drawn": len(prompts) * own.samples}
+        rows *= min(own.keep, own.samples) if arm.method == "sft" else min(own.pairs, own.samples // 2)
     if tokenizer is None and recipe.data.max_prompt_tokens is not None:
         shared["too long prompts"] = "not dropped here: the tokenizer is not at hand"
-    return shared | _steps(arm, len(prompts))
+    return shared | _steps(arm, rows)
 
 
 def _tokens(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> str:
@@ -125,7 +130,7 @@ def _steps(arm: Arm, rows: int) -> dict[str, Any]:
     if arm.tflops is not None:
         return {"ends after": f"{arm.tflops:g} TFLOPs"}
     steps, told = int(args["max_steps"]), {"devices assumed": 1}
-    if arm.method == "sft":
+    if arm.method != "grpo":
         an_epoch = math.ceil(math.ceil(rows / int(args["per_device_train_batch_size"])) / accumulated)
         return {"steps": steps if steps > 0 else math.ceil(epochs * an_epoch), **told}
     group = int(args["num_generations"])
@@ -159,13 +164,14 @@ def _arm_memory(recipe: Recipe, arm: Arm, config: PreTrainedConfig) -> dict[str,
     batch = int(args["per_device_train_batch_size"])
     estimate = estimate_memory(
         config,
-        method=arm.method,
+        method="grpo" if arm.method == "grpo" else "sft",
         dtype=recipe.base.dtype,
         autocast=bool(args.get("bf16", True)),
         tokens=batch * length,
         group=int(args.get("generation_batch_size") or batch * int(args["gradient_accumulation_steps"])),
         length=length,
         checkpointing=bool(args.get("gradient_checkpointing", True)),
+        lora=arm.lora is not None,
         reference=float(args.get("beta", 0.0)) > 0,
     )
     parts = ("weights", "gradients", "optimizer", "reference", "casts", "activations", "kv_cache", "total")

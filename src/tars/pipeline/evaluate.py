@@ -10,9 +10,14 @@ from typing import Any
 
 from tars.data.benchmarks import unique
 from tars.data.sources import load_prompts
+from tars.defences.pivot_filter import PivotFilter
+from tars.defences.pivot_stop import PivotStop
+from tars.defences.views import View
 from tars.errors import InputError
 from tars.evaluation.run import Benchmark, evaluate
 from tars.evaluation.summary import summarise
+from tars.evaluation.views import evaluate_views
+from tars.models.base import Model
 from tars.pipeline.claiming import claim_stage
 from tars.pipeline.defending import Defending, check_defending, counts_of, defended
 from tars.pipeline.plan import model_files
@@ -24,6 +29,7 @@ from tars.progress import Display
 from tars.report.page import write_report
 from tars.store import RowLog, fingerprint, locked, read_json, stage_folder, write_json, write_text
 from tars.types import Prompt, Sampling
+from tars.world.lexicon import REFUSAL as WORLD_REFUSAL
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class EvaluationRequest:
     columns: dict[str, str]
     model_key: str | None = None
     model_extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    model_pivots: bool = False
     defending: Defending = field(default_factory=Defending)
 
 
@@ -61,6 +68,8 @@ def evaluate_model(request: EvaluationRequest, display: Display) -> Path:
     if request.max_tokens < 1 or request.temperature < 0:
         raise InputError("--max-tokens must be at least 1, --temperature at least 0")
     prompts = unique([prompt for name in request.benchmarks for prompt in _prompts(name, request)], "benchmarks")
+    if request.model_pivots and "://" not in request.model:
+        raise InputError("--model-pivots: a local model's tokenizer says so itself; leave it out")
     settings = asdict(request) | {"out": request.out.resolve().name, "files": model_files(Path(request.model))}
     with locked(request.out):
         folder = request.out / "evaluate"
@@ -80,6 +89,13 @@ def _prompts(benchmark: str, request: EvaluationRequest) -> list[Prompt]:
     return load_prompts(name, path=path or None, limit=request.limit, seed=request.seed, split="test", columns=columns)
 
 
+def _views(model: Model, prompts: list[Prompt]) -> dict[str, View]:
+    """What a model with safety tags is seen through beside its raw answers; nothing is asked of it again."""
+    in_world = all(prompt.source == "world" for prompt in prompts)
+    views = (PivotFilter(), PivotStop(refusal=WORLD_REFUSAL) if in_world else PivotStop())
+    return {view.name: view.view(model.tokens_in) for view in views}
+
+
 def _answer(
     request: EvaluationRequest, prompts: list[Prompt], settings: dict[str, object], folder: Path, display: Display
 ) -> None:
@@ -87,7 +103,12 @@ def _answer(
     # A server's answers are kept here until all are rows, and not longer: later it may serve another model.
     answers = folder.with_name(folder.name + ".partial") / "answers"
     model = open_target(
-        request.model, request.model_key, reasons=request.reasons, cache=answers, extra=request.model_extra
+        request.model,
+        request.model_key,
+        reasons=request.reasons,
+        cache=answers,
+        extra=request.model_extra,
+        pivots=request.model_pivots,
     )
     model = defended(model, request.defending)
     record = {"name": "evaluate", "kind": "evaluate", "arm": model.name, "lambda": None, "seed": request.seed}
@@ -96,8 +117,10 @@ def _answer(
         write_json(partial / "stage.json", record | {"status": "running"})
         sampling = Sampling(request.max_tokens, request.temperature, request.seed)
         benchmark = Benchmark(prompts, "test", {decoding: sampling})
-        log = RowLog(partial / "completions.jsonl")
-        rows = evaluate(model, benchmark, open_judge(request.judge), log, stage="evaluate", report=display)
+        log, judge = RowLog(partial / "completions.jsonl"), open_judge(request.judge)
+        rows = evaluate(model, benchmark, judge, log, stage="evaluate", report=display)
+        if request.defending.defence is None:
+            rows = evaluate_views(_views(model, prompts), judge, log)
         labels = {"run": settings["out"], "method": model.name, "lambda": None, "seed": request.seed}
         write_json(partial / "results.json", summarise(rows, labels))
         shutil.rmtree(answers, ignore_errors=True)

@@ -28,7 +28,7 @@ from tars.progress import Display, Tick
 from tars.store import DISK_ERRORS, read_json, stage_folder, write_json
 
 if TYPE_CHECKING:
-    from tars.pipeline.stages import Job
+    from tars.pipeline.job import Job
 
 _ticks: Queue[Tick | None] | None = None
 
@@ -185,7 +185,8 @@ def _make(stage: Stage, run: Path) -> float:
     """Make one stage in this process and return the seconds it took."""
     import torch
 
-    from tars.pipeline.stages import STAGES, Job
+    from tars.pipeline.job import Job
+    from tars.pipeline.stages import STAGES
 
     assert _ticks is not None
     torch.set_num_threads(stage.settings.get("base", {}).get("threads", 1))

@@ -12,11 +12,26 @@ from typing import Any, Literal
 
 from tars.data.sources import files_read
 from tars.errors import InputError
-from tars.pipeline.recipe import Arm, Data, Recipe, SourceSpec
+from tars.pipeline.recipe import Arm, Data, Own, Recipe, SourceSpec
 from tars.store import fingerprint
-from tars.world.fingerprint import world_fingerprint
+from tars.world.fingerprint import teacher_digests, world_fingerprint
 
 _UNREAD = SourceSpec("unread")
+
+_ADDED = (
+    "chat_template",
+    "traces",
+    "untagged",
+    "harmful",
+    "own",
+    "rewards",
+    "pivot_loss",
+    "breaking",
+    "lora",
+    "pivots",
+    "behind",
+)
+"""Keys of blocks that came later."""
 
 FORMAT = 2
 """Raised when stages are made differently, so that folders made before are not taken for them."""
@@ -28,7 +43,7 @@ class Stage:
 
     Attributes:
         name: Its folder.
-        kind: What makes it: `base`, `train`, `evaluate` or `attack`.
+        kind: What makes it: `base`, `sample` (a model's own answers), `train`, `evaluate` or `attack`.
         seed: Of everything random in it.
         settings: All of the recipe that it depends on.
         needs: Names of the stages that it reads.
@@ -38,7 +53,7 @@ class Stage:
     """
 
     name: str
-    kind: Literal["base", "train", "evaluate", "attack"]
+    kind: Literal["base", "sample", "train", "evaluate", "attack"]
     seed: int
     settings: dict[str, Any]
     needs: tuple[str, ...]
@@ -70,9 +85,14 @@ class _Planner:
         """Every (λ, seed) of an arm; arms that see no mix have no λ."""
         block = None if arm == "base" else self.recipe.train[arm]
         lambdas = (block and block.lambdas) or self.recipe.lambdas
-        if block and block.data == "mix":
+        if self._mixed(arm):
             return [(lam, seed) for lam, seeds in lambdas.items() for seed in seeds]
         return [(None, seed) for seed in sorted({seed for seeds in lambdas.values() for seed in seeds})]
+
+    def _mixed(self, arm: str) -> bool:
+        """The arm, or one that it goes on from, trains on prompts of the mix."""
+        block = None if arm == "base" else self.recipe.train[arm]
+        return block is not None and (block.data != "traces" or self._mixed(block.start))
 
     def _add(self, stage: Stage) -> str:
         keys = [self.done[name].key for name in stage.needs]
@@ -82,32 +102,53 @@ class _Planner:
         return stage.name
 
     def _base(self, seed: int) -> str:
-        settings: dict[str, Any] = {"base": asdict(self.recipe.base)}
+        settings: dict[str, Any] = {"base": _told(self.recipe.base)}
         if self.recipe.base.scratch:  # its tokenizer is made from the recipe's texts
             settings |= _reading(self.recipe.data, prompts=True, traces=True)
         if self.recipe.base.world:
             settings["digests"] = {"world": world_fingerprint()}
         if self.recipe.base.path:
-            settings["files"] = model_files(Path(self.recipe.base.path))
+            settings["files"] = model_files(Path(self.recipe.base.path)) | file_digests(
+                [self.recipe.base.chat_template]
+            )
         return self._add(Stage(f"base-s{seed}", "base", seed, settings, (), "base", None))
 
     def _train(self, arm: str, lam: float | None, seed: int) -> str:
         if arm == "base":
             return self._base(seed)
         block = self.recipe.train[arm]
-        parent = block.start
-        own_lam = lam if block.data == "mix" else None
-        start = self._train(parent, lam, seed)
-        settings = {"arm": asdict(block) | {"lambdas": None}, "lambda": own_lam} | self._reads(block)
-        return self._add(Stage(_name(arm, own_lam, seed), "train", seed, settings, (start,), arm, own_lam))
+        own_lam = lam if self._mixed(arm) else None
+        start = self._train(block.start, lam, seed)
+        needs = (start, self._sample(block, start, own_lam, seed)) if block.data == "own" else (start,)
+        settings = {"arm": _told(block) | {"lambdas": None}, "lambda": own_lam} | self._reads(block)
+        return self._add(Stage(_name(arm, own_lam, seed), "train", seed, settings, needs, arm, own_lam))
+
+    def _sample(self, block: Arm, start: str, lam: float | None, seed: int) -> str:
+        """The start model's own answers: one stage for all arms that ask for the same."""
+        own = block.own or Own()
+        drawn = {name: getattr(own, name) for name in ("samples", "temperature", "form", "prefill")}
+        settings: dict[str, Any] = _reading(self.recipe.data, mix=True) | {
+            "own": drawn,
+            "lambda": lam,
+            "ambiguous_share": block.ambiguous_share,
+            "rewards": _told(block.rewards or self.recipe.rewards),
+            "max_tokens": self.recipe.evaluation.max_tokens,
+            "reasoning": self.reasons(block.start),
+        }
+        name = f"{own.name}-{self.done[start].arm}"
+        return self._add(Stage(_name(name, lam, seed), "sample", seed, settings, (start,), block.start, lam))
 
     def _reads(self, block: Arm) -> dict[str, Any]:
         """What else of the recipe an arm depends on; the rest is blanked, so that changing it redoes nothing."""
         measured = bool(block.validate_every or block.stop)
-        mixed = block.data == "mix"
-        settings = _reading(self.recipe.data, mix=mixed, traces=block.method == "sft", validation=measured)
+        data = self.recipe.data if block.traces is None else replace(self.recipe.data, traces=block.traces)
+        demonstrated = block.method in ("sft", "r2d", "breakers") and block.data != "own"
+        settings = _reading(
+            data, mix=block.data == "mix", traces=demonstrated, validation=measured, harmful=block.harmful
+        )
+        settings["digests"] |= _teachers(block, data.traces) if demonstrated else {}
         if measured or block.method == "grpo":
-            settings["rewards"] = asdict(self.recipe.rewards)
+            settings["rewards"] = _told(block.rewards or self.recipe.rewards)
         if measured:
             settings |= {"judge": asdict(self.recipe.evaluation.judge), "max_tokens": self.recipe.evaluation.max_tokens}
         return settings
@@ -115,7 +156,7 @@ class _Planner:
     def _evaluate(self, arm: str, lam: float | None, seed: int) -> None:
         model = self._train(arm, lam, seed)
         settings = {
-            "evaluation": asdict(self.recipe.evaluation),
+            "evaluation": _told(self.recipe.evaluation),
             "test": [asdict(spec) for spec in self.recipe.data.test],
             "digests": _digests(self.recipe.data.test),
             "reasoning": self.reasons(arm),
@@ -144,8 +185,20 @@ class _Planner:
         return arm != "base" and self.recipe.train[arm].reasoning
 
 
+def _told(block: Any) -> dict[str, Any]:
+    """A block as settings. Keys that later versions added are left out where a recipe does not use them, so that
+    folders made before are still known."""
+    return {name: value for name, value in asdict(block).items() if value or name not in _ADDED}
+
+
 def _reading(
-    data: Data, *, prompts: bool = False, mix: bool = False, traces: bool = False, validation: bool = False
+    data: Data,
+    *,
+    prompts: bool = False,
+    mix: bool = False,
+    traces: bool = False,
+    validation: bool = False,
+    harmful: SourceSpec | None = None,
 ) -> dict[str, Any]:
     """The data block with what is not read left at its defaults, and digests of the files that are."""
     seen = Data(data.prompts if prompts or mix else _UNREAD, data.traces if traces else _UNREAD, [])
@@ -154,7 +207,8 @@ def _reading(
     if mix:
         how = {name: getattr(data, name) for name in ("count", "ambiguous_share", "max_prompt_tokens")}
         seen = replace(seen, **how)
-    return {"data": asdict(seen), "digests": _digests([seen.prompts, seen.traces, *seen.validation])}
+    more = [harmful] if harmful else []
+    return {"data": asdict(seen), "digests": _digests([seen.prompts, seen.traces, *seen.validation, *more])}
 
 
 def _digests(specs: Iterable[SourceSpec]) -> dict[str, str]:
@@ -169,6 +223,14 @@ def file_digests(values: Iterable[Any]) -> dict[str, str]:
     """Content of the files among settings: templates, taxonomies, cases."""
     named = [str(value) for value in values if isinstance(value, str | Path)]
     return {name: _digest(Path(name)) for name in named if os.path.isfile(name)}  # says no to any text
+
+
+def _teachers(block: Arm, traces: SourceSpec) -> dict[str, str]:
+    """Code of the micro-world's teachers, if the traces are by one that came after its edition."""
+    named = [(traces.source, block.teacher or traces.teacher)]
+    named += [(block.harmful.source, block.harmful.teacher)] if block.harmful else []
+    found = [teacher_digests(teacher) for source, teacher in named if source == "world"]
+    return {name: digest for one in found for name, digest in one.items()}
 
 
 def _digest(path: Path) -> str:

@@ -20,7 +20,9 @@ from tars.errors import InputError
 from tars.pipeline.tools import Tool
 from tars.pipeline.tree import override, parse
 from tars.rewards.terms import TermName
+from tars.training.breaking_settings import Breaking
 from tars.training.early_stop import EarlyStop
+from tars.training.pivot_settings import PivotLoss
 from tars.types import Split
 from tars.world.settings import Pretraining
 
@@ -31,6 +33,8 @@ Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 Seeds = Annotated[list[int], Field(min_length=1)]
 Named = Annotated[Tool, BeforeValidator(lambda given: {"name": given} if isinstance(given, str) else given)]
 """A judge or scorer: its name alone, or a block with the model that it asks."""
+
+MethodName = Literal["sft", "r2d", "grpo", "dpo", "breakers"]
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
@@ -47,11 +51,15 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Base:
-    """The model that everything starts from: exactly one of `path`, `world` and `scratch`."""
+    """The model that everything starts from: exactly one of `path`, `world` and `scratch`.
+
+    `chat_template` is a Jinja file for a model of `path` whose tokenizer has none, or another than is wanted.
+    """
 
     path: str | None = None
     world: Pretraining | None = None
     scratch: Scratch | None = None
+    chat_template: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     threads: Count = 1
 
@@ -86,13 +94,48 @@ class Data:
 
 
 @dataclass(frozen=True)
+class PivotTerm:
+    """Part of the reward for tagging one's own steps as a guard does; see `tars.rewards.pivots`."""
+
+    judge: Named
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.3
+
+
+@dataclass(frozen=True)
 class Rewards:
-    """Scorers of the split rewards (`tars.rewards.scorers`), the format check, and terms against gaming."""
+    """Scorers of the split rewards (`tars.rewards.scorers`), the format check, terms against gaming, and on pivots."""
 
     safety: Named
     helpfulness: Named
     format: Literal["strict", "paper"] = "strict"
     terms: list[TermName] = field(default_factory=list[TermName])
+    pivots: PivotTerm | None = None
+
+
+@dataclass(frozen=True)
+class Own:
+    """The own answers of the model that an arm starts from, to the prompts of the mix, ranked by the arm's rewards.
+
+    Attributes:
+        name: Arms that name and ask for the same share what was drawn.
+        samples: Answers a prompt.
+        temperature: Of the draws.
+        form: What is asked; `{prompt}` is the prompt. It is not learned: with guidelines here, and SFT on the bare
+            prompts, this is context distillation.
+        prefill: How each answer begins; it is learned.
+        keep: For `sft`: the best so many of each prompt.
+        pairs: For `dpo`: pairs a prompt, at most.
+        margin: Rewards of a pair differ by at least this.
+    """
+
+    name: Name = "own"
+    samples: Annotated[int, Field(ge=2)] = 8
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    form: str = "{prompt}"
+    prefill: str = ""
+    keep: Count = 1
+    pairs: Count = 4
+    margin: Lambda = 0.05
 
 
 @dataclass(frozen=True)
@@ -100,26 +143,44 @@ class Arm:
     """One way of training.
 
     Attributes:
-        method: `sft` on traces or `grpo` with split rewards.
+        method: `sft` on traces, `r2d` on traces with pivots, `grpo` with split rewards, `dpo` on pairs of the model's
+            own answers, `breakers` on what is to be broken and what is to be kept.
         start: `base`, or the arm whose model this one goes on from.
         reasoning: Think before answering.
-        data: What it trains on: the warm start's `traces`, or the λ `mix` (SFT then needs a teacher for it).
+        data: What it trains on: `traces`, the λ `mix` (SFT then needs a teacher for it), or `own` answers to the mix.
         lambdas: λ -> seeds, where they differ from the recipe's.
         teacher: Replaces the traces' teacher.
+        traces: Replaces the data's traces; of `breakers`, what is to be kept.
+        untagged: Take the safety tags out of the traces (R2D without pivots).
+        harmful: Of `breakers`: answers that comply with harm.
         ambiguous_share: Replaces the data's.
-        tflops: Compute budget in 10¹² FLOPs; training ends and the learning rate anneals by it.
+        own: How the start model is sampled, where `data` is `own`.
+        rewards: Replaces the recipe's.
+        pivot_loss: How `r2d` weighs its losses.
+        breaking: How `breakers` weighs its losses, and which layers it looks at.
+        lora: Verbatim to PEFT's `LoraConfig`: train adapters, which are merged into the model in the end.
+        tflops: Compute budget in 10¹² FLOPs, drawing own answers included; training ends and the learning rate anneals
+            by it.
         validate_every: Steps between measurements on the validation prompts; 0 for none.
         stop: Ends the warm start early.
-        args: Verbatim to TRL's `SFTConfig` or `GRPOConfig`.
+        args: Verbatim to the config class of `tars.pipeline.methods`, and `max_length`, the longest trace.
     """
 
-    method: Literal["sft", "grpo"]
+    method: MethodName
     start: str = "base"
     reasoning: bool = True
-    data: Literal["traces", "mix"] = "mix"
+    data: Literal["traces", "mix", "own"] = "mix"
     lambdas: dict[Lambda, Seeds] | None = None
     teacher: str | None = None
+    traces: SourceSpec | None = None
+    untagged: bool = False
+    harmful: SourceSpec | None = None
     ambiguous_share: Lambda | None = None
+    own: Own | None = None
+    rewards: Rewards | None = None
+    pivot_loss: PivotLoss | None = None
+    breaking: Breaking | None = None
+    lora: dict[str, Any] | None = None
     tflops: Annotated[float, Field(gt=0)] | None = None
     validate_every: Annotated[int, Field(ge=0)] = 0
     stop: EarlyStop | None = None
@@ -128,12 +189,22 @@ class Arm:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Which arms are tested and how: decoding name -> temperature, token budget, judge (`tars.judges`)."""
+    """Which arms are tested and how.
+
+    Attributes:
+        arms: Keys under `train`, and `base`.
+        judge: In `tars.judges`.
+        max_tokens: Budget of a completion.
+        decodings: Name -> temperature.
+        behind: Name -> a defence (`tars.defences`) and its options, behind which each arm is tested too; one of pivots
+            (`tars.defences.READ_PIVOTS`) only where an arm's model writes pivots.
+    """
 
     arms: list[str]
     judge: Named
     max_tokens: Count
     decodings: dict[str, Annotated[float, Field(ge=0)]] = field(default_factory=lambda: {"greedy": 0.0})
+    behind: dict[Name, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
 
 @dataclass(frozen=True)
@@ -222,6 +293,8 @@ def with_seed(recipe: Recipe, seed: int) -> Recipe:
 def _check(recipe: Recipe, where: str) -> None:
     if sum(x is not None for x in (recipe.base.path, recipe.base.world, recipe.base.scratch)) != 1:
         raise InputError(f"{where}: base: give exactly one of path, world and scratch")
+    if recipe.base.chat_template is not None and recipe.base.path is None:
+        raise InputError(f"{where}: base.chat_template: is for a model of base.path; remove it")
     if "base" in recipe.train:
         raise InputError(f"{where}: train.base: base is the model that arms start from; rename the arm")
     attacked = recipe.attacks.arms if recipe.attacks else []
@@ -229,6 +302,9 @@ def _check(recipe: Recipe, where: str) -> None:
         for name in arms:
             if name != "base" and name not in recipe.train:
                 raise InputError(f"{where}: {key}: {name!r} is not under train ({', '.join(recipe.train)})")
+    for name in (*recipe.evaluation.decodings, *recipe.evaluation.behind):
+        if ", " in name:
+            raise InputError(f"{where}: evaluation: {name!r}: a comma parts a decoding from a defence; rename it")
     for name in recipe.train:
         _ancestors(recipe, name, where)
 
@@ -278,6 +354,11 @@ _BLOCKS: dict[str, type] = {
     "judge": Tool,
     "train": Arm,
     "stop": EarlyStop,
+    "own": Own,
+    "pivots": PivotTerm,
+    "pivot_loss": PivotLoss,
+    "breaking": Breaking,
+    "harmful": SourceSpec,
     "evaluation": Evaluation,
     "attacks": Attacks,
     "behaviors": SourceSpec,

@@ -72,6 +72,7 @@ def open_target(
     batch: int | None = None,
     cache: Path | None = None,
     extra: Mapping[str, Any] | None = None,
+    pivots: bool = False,
 ) -> Model:
     """A model under test, `MODEL` loaded or `MODEL@URL` ready to be asked.
 
@@ -84,6 +85,7 @@ def open_target(
         cache: Folder for the answers of a server, so that those before a fault are not asked for again. Give one of the
             run's own: the server may serve another model under the same name tomorrow.
         extra: Fields added to every request to a server.
+        pivots: The served model has R2D's safety tags as tokens.
 
     Raises:
         InputError: As `check_target`, and a model that cannot be loaded.
@@ -93,7 +95,8 @@ def open_target(
         from tars.models.endpoint_model import EndpointModel
 
         endpoint = _endpoint(target, cache)
-        return EndpointModel(endpoint, reasons=reasons, batch=batch or 4 * endpoint.in_flight, name=target.name)
+        many = batch or 4 * endpoint.in_flight
+        return EndpointModel(endpoint, reasons=reasons, batch=many, name=target.name, pivots=pivots)
     import torch
 
     from tars.models.loading import load_model

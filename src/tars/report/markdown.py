@@ -11,6 +11,7 @@ from tars.analysis.length import length_changes, of_arm
 from tars.analysis.spread import Arm, Row, select, shown_split
 from tars.report import statement, tables, under_attack
 from tars.report.attack_figures import attacks_figure
+from tars.report.comparison_figure import comparison_figure, crowded
 from tars.report.curves import lambdas
 from tars.report.figures import Look, frontier_figure, looks
 from tars.report.runs import Run, is_synthetic, load_runs, methods_of, starts_of
@@ -98,6 +99,8 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked) -> di
     found: dict[str, tuple[str, str]] = {}
     if here:
         found["frontier"] = (file_svg(frontier_figure(here, look, legend=True)), _frontier_caption(here))
+    if crowded(points):
+        found["comparison"] = (file_svg(comparison_figure(points, look)), _comparison_caption(points))
     if attacked.each:
         found |= _attack_figures(attacked, [p.arm for p in best(here)], look)
     if lambdas(runs):
@@ -112,6 +115,11 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked) -> di
 def _frontier_caption(points: Sequence[Point]) -> str:
     note = tables.interval_note(points)
     return f"DSR against compliance, {points[0].decoding} decoding. {statement.sizes(points)}. {note}"
+
+
+def _comparison_caption(points: Sequence[Point]) -> str:
+    note = tables.interval_note(points)
+    return f"Methods by score, {points[0].decoding} decoding. Hollow: the same behind a defence at inference. {note}"
 
 
 def _length_caption(decoding: str) -> str:

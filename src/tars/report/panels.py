@@ -12,6 +12,7 @@ from tars.analysis.frontier import Point
 from tars.analysis.length import LengthChange, of_arm
 from tars.analysis.spread import Arm
 from tars.report import statement
+from tars.report.comparison_figure import comparison_figure, crowded
 from tars.report.curves import QUANTITIES, Curve, Quantity, curves, lambdas
 from tars.report.figures import Look, draw_curves, draw_lengths, draw_short, frontier_figure
 from tars.report.runs import Run
@@ -49,8 +50,18 @@ def frontiers(points: Sequence[Point], look: Mapping[str, Look]) -> list[Group]:
             svg = panel_svg(frontier_figure(drawn, look), f"frontier-{decoding}", f"DSR against compliance, {decoding}")
             caption = f"{statement.sizes(drawn)}. {interval_note(drawn)}"
             methods = list(dict.fromkeys(p.arm.method for p in drawn))
-            groups.append(Group(decoding, methods, [Panel("", [svg])], caption))
+            found = [Panel("", [svg])]
+            if crowded(drawn):
+                found.append(_comparison(drawn, [p for p in points if p.decoding != decoding], look))
+                caption += " Hollow: behind a defence at inference."
+            groups.append(Group(decoding, methods, found, caption))
     return groups
+
+
+def _comparison(drawn: Sequence[Point], rest: Sequence[Point], look: Mapping[str, Look]) -> Panel:
+    figure, decoding = comparison_figure([*drawn, *rest], look), drawn[0].decoding
+    svg = panel_svg(figure, f"comparison-{decoding}", f"DSR, compliance and score by method, {decoding}")
+    return Panel("Methods by score", [svg])
 
 
 def learning(runs: Sequence[Run], look: Mapping[str, Look]) -> list[Group]:

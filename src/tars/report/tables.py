@@ -73,11 +73,15 @@ def frontier_table(points: Sequence[Point]) -> Table:
             *(Cell(text) for text in (p.arm.method, lam_text(p.arm.lam), p.decoding)),
             *(share(s) for s in (p.dsr, p.refusal, p.compliance, p.score, p.format_rate)),
             *(Cell(str(n)) for n in (p.dsr.n, p.compliance.n, max(p.dsr.seeds, p.compliance.seeds))),
+            Cell(amount(p.tflops.value)),
         ]
         for p in points
     ]
-    counts = ("n harmful", "n other", "Seeds")
-    return Table("Results by method and λ", (*header, *measures, *counts), rows, 3, interval_note(points))
+    counts = ("n harmful", "n other", "Seeds", "Training TFLOPs")
+    if all(p.tflops.value is None for p in points):
+        rows, counts = [row[:-1] for row in rows], counts[:-1]
+    note = "" if len(counts) == 3 else " Training includes what a method goes on from, but not the base model."
+    return Table("Results by method and λ", (*header, *measures, *counts), rows, 3, interval_note(points) + note)
 
 
 def interval_note(points: Iterable[Point]) -> str:

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast, get_args
 
+from tars.pivots import untagged
+from tars.reasoning import split
 from tars.rewards.format import FormatCheck
+from tars.rewards.pivots import PivotReward
 from tars.rewards.scorers import Scorer, scores
 from tars.rewards.split import Route, route, split_reward
 from tars.rewards.terms import TermName, failed
@@ -26,6 +29,7 @@ class Rewarding:
         check: One of `tars.rewards.format.FORMATS`.
         terms: Names in `tars.rewards.terms.TERMS`; a completion that fails one earns nothing.
         reasons: The model is expected to think first.
+        pivots: Rewards right safety tags too.
     """
 
     safety: Scorer
@@ -33,10 +37,11 @@ class Rewarding:
     check: FormatCheck
     terms: Sequence[TermName] = ()
     reasons: bool = True
+    pivots: PivotReward | None = None
 
 
 def rewards_of(prompts: Sequence[Prompt], completions: Sequence[Completion], how: Rewarding) -> list[float | None]:
-    """The reward of each completion in [0, 1]; `None` where the scorer that counts failed.
+    """The reward of each completion in [0, 1]; `None` where the scorer that counts, or the guard, failed.
 
     Only completions of the right form are sent to a scorer; the others earn 0. Raises `RunError` as `scores` does.
     """
@@ -47,10 +52,26 @@ def rewards_of(prompts: Sequence[Prompt], completions: Sequence[Completion], how
         asked = [i for i, case in enumerate(cases) if good[i] and route(case.prompt.kind) == name]
         scorer = how.safety if name == "safety" else how.helpfulness
         score |= dict(zip(asked, scores(scorer, [cases[i] for i in asked]), strict=True))
-    return [split_reward(case.prompt.kind, score.get(i), score.get(i), good[i]) for i, case in enumerate(cases)]
+    rewards = [split_reward(case.prompt.kind, score.get(i), score.get(i), good[i]) for i, case in enumerate(cases)]
+    return rewards if how.pivots is None else _weighed(how.pivots, prompts, completions, rewards, good, how.reasons)
 
 
 def _good(case: Case, completion: Completion, how: Rewarding) -> bool:
     ended = completion.stop != "truncated"
-    formed = how.check(completion.text, ended=ended, prefilled=False, reasons=how.reasons)
+    formed = how.check(untagged(completion.text), ended=ended, prefilled=False, reasons=how.reasons)
     return formed and not failed(case, how.terms)
+
+
+def _weighed(
+    pivots: PivotReward,
+    prompts: Sequence[Prompt],
+    completions: Sequence[Completion],
+    rewards: Sequence[float | None],
+    good: Sequence[bool],
+    reasons: bool,
+) -> list[float | None]:
+    """By their tags, which only the text still holds."""
+    asked = [i for i, passed in enumerate(good) if passed]
+    parts = [split(completions[i].text, ended=completions[i].stop != "truncated", reasons=reasons) for i in asked]
+    agreed = dict(zip(asked, pivots.agreements([prompts[i] for i in asked], parts), strict=True))
+    return [pivots.weighed(reward, agreed.get(i)) for i, reward in enumerate(rewards)]

@@ -12,7 +12,7 @@ from tars.judges.asking import Guard
 from tars.models.chat import Chat
 from tars.rewards.guard import GuardScorer
 from tars.rewards.moderation import ModerationScorer, Moderator
-from tars.rewards.oracles import WorldSafety, WorldTask
+from tars.rewards.oracles import WorldImpression, WorldRubric, WorldSafety, WorldTask
 from tars.rewards.reward_model import RewardModelScorer
 from tars.rewards.rubric import HELPFULNESS, SAFETY, Rubric, RubricScorer
 from tars.rewards.standin import StandinOverlap, StandinRefusal
@@ -106,6 +106,8 @@ SCORERS: dict[str, ScorerSpec] = {
         ScorerSpec(StandinOverlap.name, lambda _: StandinOverlap()),
         ScorerSpec(WorldSafety.name, lambda _: WorldSafety()),
         ScorerSpec(WorldTask.name, lambda _: WorldTask()),
+        ScorerSpec(WorldRubric.name, lambda _: WorldRubric()),
+        ScorerSpec(WorldImpression.name, lambda _: WorldImpression()),
         ScorerSpec(ModerationScorer.name, _moderation, "moderator", "OpenAI's omni-moderation-latest"),
         ScorerSpec(
             RewardModelScorer.name,

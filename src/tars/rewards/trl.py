@@ -11,11 +11,13 @@ are special tokens would vanish.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, cast
 
-from tars.reasoning import split
+from tars.pivots import untagged, without_tags
+from tars.reasoning import Parts, split
 from tars.rewards.format import FormatCheck
+from tars.rewards.pivots import PivotReward
 from tars.rewards.rows import from_row
 from tars.rewards.rows import to_rows as to_rows
 from tars.rewards.scorers import Scorer, scores
@@ -49,11 +51,13 @@ def reward_functions(
     prefilled: bool = False,
     reasons: bool = True,
     end_ids: Collection[int] = (),
+    pivots: PivotReward | None = None,
 ) -> list[RewardFunction]:
     """`[safety, helpfulness]` for `GRPOTrainer(reward_funcs=...)`; the data set has the columns of `to_rows`.
 
     Each logs, for each kind it scores, `format_rate/KIND`, `reward/KIND` (mean over the scored completions),
-    `NAME_rate/KIND` of completions that fail a term, and, if the scorer failed on some, `scorer_error_rate/KIND`.
+    `NAME_rate/KIND` of completions that fail a term, `pivot_agreement/KIND` of those that pass if tags are rewarded,
+    and, if the scorer or the guard failed on some, `scorer_error_rate/KIND`.
     TRL averages each over processes and steps, unweighted.
 
     Args:
@@ -65,10 +69,16 @@ def reward_functions(
         prefilled: The template opens the think tag.
         reasons: The policy is expected to think first.
         end_ids: Tokens that end a turn besides the tokenizer's `eos_token`, as in TRL's `eos_token_ids`.
+        pivots: Rewards right safety tags too.
 
     Raises:
         RunError: When called, if a scorer raises or gives a number outside [0, 1].
     """
+    from tars.models.pivot_tokens import find_pivots
+
+    # As at every model's boundary: where the tokenizer holds safety tags, answers are judged without them.
+    tagged = find_pivots(cast(Any, tokenizer)) is not None
+    bare = untagged if tagged else str
     ends = {*end_ids} if tokenizer.eos_token_id is None else {*end_ids, tokenizer.eos_token_id}
     _silence_trl()
 
@@ -79,14 +89,21 @@ def reward_functions(
             prompts = [from_row({key: columns[key][i] for key in COLUMNS}) for i in range(len(completion_ids))]
             mine = [i for i, prompt in enumerate(prompts) if route(prompt.kind) == name]
             texts = [_text(tokenizer, completion_ids[i], ends) for i in mine]
-            good = [check(text, ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
+            good = [check(bare(text), ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
             parts = [split(text, ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
-            cases = [Case(prompts[i], part.answer, part.reasoning) for i, part in zip(mine, parts, strict=True)]
+            seen = [without_tags(part) if tagged else part for part in parts]
+            cases = [Case(prompts[i], part.answer, part.reasoning) for i, part in zip(mine, seen, strict=True)]
             failures = [failed(case, terms) for case in cases]
-            values = _rewards(scorer, cases, [f and not failure for f, failure in zip(good, failures, strict=True)])
+            passed = [f and not failure for f, failure in zip(good, failures, strict=True)]
+            values = _rewards(scorer, cases, passed)
+            agreed: dict[int, float | None] = {}
+            if pivots is not None:
+                agreed = _agreements(pivots, cases, parts, passed)
+                values = [pivots.weighed(value, agreed.get(i)) for i, value in enumerate(values)]
             if log_metric is not None:
                 _log(log_metric, [prompts[i] for i in mine], good, values)
                 _log_terms(log_metric, [prompts[i] for i in mine], failures, terms)
+                _log_pivots(log_metric, [prompts[i] for i in mine], agreed)
             placed = dict(zip(mine, values, strict=True))
             return [placed.get(i) for i in range(len(prompts))]
 
@@ -108,6 +125,15 @@ def _rewards(scorer: Scorer, cases: Sequence[Case], good: Sequence[bool]) -> lis
     asked = [i for i, formatted in enumerate(good) if formatted]
     score = dict(zip(asked, scores(scorer, [cases[i] for i in asked]), strict=True))
     return [split_reward(case.prompt.kind, score.get(i), score.get(i), good[i]) for i, case in enumerate(cases)]
+
+
+def _agreements(
+    pivots: PivotReward, cases: Sequence[Case], parts: Sequence[Parts], passed: Sequence[bool]
+) -> dict[int, float | None]:
+    """Of the completions that passed: the others earn nothing whatever their tags are."""
+    asked = [i for i, good in enumerate(passed) if good]
+    found = pivots.agreements([cases[i].prompt for i in asked], [parts[i] for i in asked])
+    return dict(zip(asked, found, strict=True))
 
 
 def _log(
@@ -132,6 +158,13 @@ def _log_terms(
         ours = [failure for prompt, failure in zip(prompts, failures, strict=True) if prompt.kind == kind]
         for term in terms if ours else ():
             log_metric(f"{term}_rate/{kind}", sum(term in failure for failure in ours) / len(ours))
+
+
+def _log_pivots(log_metric: LogMetric, prompts: Sequence[Prompt], agreed: Mapping[int, float | None]) -> None:
+    for kind in KINDS:
+        known = [value for i, value in agreed.items() if prompts[i].kind == kind and value is not None]
+        if known:
+            log_metric(f"pivot_agreement/{kind}", sum(known) / len(known))
 
 
 def _silence_trl() -> None:

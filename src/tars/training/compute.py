@@ -23,11 +23,13 @@ class ComputeMeter:
     Attributes:
         parameters: N.
         budget_tflops: Compute after which training ends, in 10¹² FLOPs; `None` for no limit.
-        resumed_tflops: Spent before the checkpoint that this process resumed from.
+        prior_tflops: Spent on this run before its first step, for example on drawing the answers that it trains on.
+        resumed_tflops: Spent before the checkpoint that this process resumed from, or before the first step.
     """
 
     parameters: int
     budget_tflops: float | None = None
+    prior_tflops: float = 0.0
     resumed_tflops: float = 0.0
     forward_tokens: int = 0
     trained_tokens: int = 0

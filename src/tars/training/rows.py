@@ -33,11 +33,17 @@ def training_rows(
     return kept, len(rows) - len(kept)
 
 
-def _row(tokenizer: PreTrainedTokenizerBase, trace: Trace, reasoning: bool) -> Row:
-    context = render_chat(tokenizer, trace.prompt.text)
-    answer = render(trace.reasoning if reasoning else None, trace.answer) + str(tokenizer.eos_token)
+def turn_ids(tokenizer: PreTrainedTokenizerBase, context: str, turn: str) -> tuple[list[int], list[int]]:
+    """Token ids of a rendered prompt, the same as in generation, and of what the assistant says to it."""
     prompt: list[int] = tokenizer(context, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
-    whole: list[int] = tokenizer(context + answer, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
-    if whole[: len(prompt)] != prompt:  # the tokenizer merges across the boundary: keep what generation will see
-        whole = prompt + tokenizer(answer, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
-    return {"input_ids": whole, "labels": [-100] * len(prompt) + whole[len(prompt) :]}
+    whole: list[int] = tokenizer(context + turn, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
+    if whole[: len(prompt)] == prompt:
+        return prompt, whole[len(prompt) :]
+    # The tokenizer merges across the boundary: keep what generation will see.
+    return prompt, tokenizer(turn, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]
+
+
+def _row(tokenizer: PreTrainedTokenizerBase, trace: Trace, reasoning: bool) -> Row:
+    turn = render(trace.reasoning if reasoning else None, trace.answer) + str(tokenizer.eos_token)
+    prompt, said = turn_ids(tokenizer, render_chat(tokenizer, trace.prompt.text), turn)
+    return {"input_ids": prompt + said, "labels": [-100] * len(prompt) + said}

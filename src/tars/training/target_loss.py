@@ -27,15 +27,19 @@ class TargetLoss:
         """Mean negative log-likelihood of the labels, over `num_items_in_batch` if given (accumulated batches)."""
         if return_outputs or "position_ids" in inputs or not self._is_plain(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
-        causal, labels_BT = inner(model), inputs["labels"]
-        learned_BT = labels_BT[:, 1:] != -100
+        learned_BT = inputs["labels"][:, 1:] != -100
+        labels_N = inputs["labels"][:, 1:][learned_BT]
+        total = F.cross_entropy(self._learned_logits(model, inputs), labels_N, reduction="sum")
+        return total / (num_items_in_batch if num_items_in_batch is not None else len(labels_N))
+
+    def _learned_logits(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Logits `(N, V)` in fp32 at the positions before the N learned labels, row by row."""
+        causal, learned_BT = inner(model), inputs["labels"][:, 1:] != -100
         with self.accelerator.autocast():  # type: ignore[attr-defined]  # wraps the forward that is bypassed here
             hidden_BTD = causal.base_model(
                 input_ids=inputs["input_ids"][:, :-1], attention_mask=_mask(inputs), use_cache=False
             ).last_hidden_state
-            logits_NV = causal.get_output_embeddings()(hidden_BTD[learned_BT]).float()
-        total = F.cross_entropy(logits_NV, labels_BT[:, 1:][learned_BT], reduction="sum")
-        return total / (num_items_in_batch if num_items_in_batch is not None else learned_BT.sum())
+            return causal.get_output_embeddings()(hidden_BTD[learned_BT]).float()
 
     def _is_plain(self, model: Any) -> bool:
         args: Any = self.args  # type: ignore[attr-defined]

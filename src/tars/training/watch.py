@@ -24,11 +24,25 @@ _RENAMED = {
     "rewards/helpfulness/mean": "helpfulness",
     "frac_reward_zero_std": "tied_groups",
     "mean_token_accuracy": "token_accuracy",
+    "rewards/accuracies": "preference_accuracy",
+    "rewards/margins": "preference_margin",
 }
-_PREFIXED = ("format_rate/", "reward/", "scorer_error_rate/", *(f"{term}_rate/" for term in TERMS))
+_PREFIXED = (
+    *("format_rate/", "reward/", "scorer_error_rate/", "pivot_agreement/"),
+    *(f"{term}_rate/" for term in TERMS),
+)
 """Of the rewards, by kind of prompt."""
 
-_KEPT = {"loss", "reward", "kl", "entropy", "grad_norm", "learning_rate", "format_rate", *_RENAMED}
+_PIVOTAL = {"distillation", "contrast", "pivot_accuracy"}
+"""R2D's losses, and how often the right tag is the likeliest of the three."""
+
+_BREAKING = {"harmful_cosine", "retain_distance"}
+"""Circuit breakers' losses, unweighted."""
+
+_KEPT = {
+    *("loss", "reward", "kl", "entropy", "grad_norm", "learning_rate", "format_rate"),
+    *(*_RENAMED, *_PIVOTAL, *_BREAKING),
+}
 _SHOWN = ("loss", "reward", "dsr", "compliance", "completion_tokens", "kl")
 
 
@@ -60,7 +74,7 @@ class Watch(TrainerCallback):
     def resume(self) -> str | None:
         """The checkpoint to go on from, with the log and the meter set back to it; `None` to start afresh."""
         checkpoint = newest_checkpoint(self.folder)
-        mark = read_json(checkpoint / CHECKPOINT_MARK) if checkpoint else {"step": 0, "tflops": 0.0}
+        mark = read_json(checkpoint / CHECKPOINT_MARK) if checkpoint else {"step": 0, "tflops": self.meter.prior_tflops}
         self.log.keep(row for row in self.log.rows() if row["step"] <= mark["step"] and checkpoint)
         self.meter.resumed_tflops = mark["tflops"]
         return str(checkpoint) if checkpoint else None
@@ -115,7 +129,10 @@ class Watch(TrainerCallback):
             self._write(state, self.probe())
 
     def _write(self, state: TrainerState, figures: dict[str, float]) -> None:
+        """One row, by one process: the others of a run have the same figures."""
         self._figures |= figures
+        if not state.is_world_process_zero:
+            return
         self.log.append({"step": state.global_step, "tflops": self.meter.tflops, **figures})
         self._tick(state)
 

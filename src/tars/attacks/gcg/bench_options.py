@@ -32,7 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "top 8": {"topk": 8},
     "top 8, merged 7": {"topk": 8, "merge": 7},
 }
-"""The published 256 candidates a place are 0.8 % of a vocabulary of 32,000 tokens, and 8 are that of the micro-world's."""
+"""The published 256 tokens a place are 0.8 % of a vocabulary of 32,000, and 8 are that of the micro-world's."""
 
 
 @dataclass(frozen=True)

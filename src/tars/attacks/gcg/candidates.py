@@ -1,8 +1,8 @@
 """Candidate suffixes: single-token (or few-token) changes of the current one, drawn by the gradient.
 
 Sources: GCG (Zou et al. 2023, arXiv 2307.15043), algorithm 1; I-GCG (Jia et al. 2024, arXiv 2405.21018) §3.3 for
-`merged`. Departures: candidates that were drawn twice, or equal the current suffix, are dropped; banned tokens can never
-be drawn, also when fewer than `topk` are allowed.
+`merged`. Departures: candidates that were drawn twice, or equal the current suffix, are dropped; banned tokens can
+never be drawn, also when fewer than `topk` are allowed.
 """
 
 from __future__ import annotations

@@ -10,8 +10,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
+from tars.attacks.gcg.attention import grouped_attention
 from tars.attacks.gcg.terms import Term
+from tars.models.support import MASKED_ATTENTION, inner
 
 
 @torch.inference_mode()
@@ -28,15 +31,16 @@ def score(term: Term, candidates_RS: torch.Tensor, cache: DynamicCache | None, s
     model: Any = term.local.model
     rows, target_T = len(candidates_RS), term.target()
     ids_RT = torch.cat([candidates_RS[:, same:].to(term.device), term.tail().expand(rows, -1)], 1)
-    past = None
+    past, ready = None, {}
     if cache is None:
         ids_RT = torch.cat([term.before().expand(rows, -1), ids_RT], 1)
     else:
         past = _shared(cache, len(term.before_ids) + same, rows)
+        ready = _mask_and_positions(model, past, ids_RT)
     scored = len(target_T)
-    with _last_layer_at(model, scored):
+    with _last_layer_at(model, scored), grouped_attention(term.device):
         logits_RTV = model(
-            input_ids=ids_RT, past_key_values=past, use_cache=past is not None, logits_to_keep=scored
+            input_ids=ids_RT, past_key_values=past, use_cache=past is not None, logits_to_keep=scored, **ready
         ).logits
     target_RT = target_T.expand(rows, -1)
     loss_RT = F.cross_entropy(logits_RTV.float().flatten(0, 1), target_RT.flatten(), reduction="none")
@@ -57,6 +61,17 @@ def _first(layer: Any, length: int, rows: int) -> Any:
     if hasattr(part, "cumulative_length"):
         part.cumulative_length = length
     return part
+
+
+def _mask_and_positions(model: Any, past: DynamicCache, ids_RT: torch.Tensor) -> dict[str, torch.Tensor]:
+    """One mask for all rows, added to the scores; the model would build one a row. Nothing if layers need several."""
+    plain = all(type(layer) is DynamicLayer for layer in past.layers)
+    if not plain or inner(model).config.get_text_config()._attn_implementation not in MASKED_ATTENTION:
+        return {}
+    new, seen = ids_RT.shape[1], past.get_seq_length()
+    mask_TK = torch.full((new, seen + new), torch.finfo(model.dtype).min, dtype=model.dtype, device=ids_RT.device)
+    positions_T = torch.arange(seen, seen + new, device=ids_RT.device)
+    return {"attention_mask": mask_TK.triu(seen + 1)[None, None], "position_ids": positions_T.expand(len(ids_RT), -1)}
 
 
 @contextmanager

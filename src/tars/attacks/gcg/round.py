@@ -18,6 +18,9 @@ from tars.attacks.gcg.settings import GCG
 from tars.attacks.gcg.terms import Term
 from tars.attacks.gcg.vocabulary import allowed_tokens
 
+SAMPLE = 32
+"""Candidates whose texts tell whether those of all have to be checked, a tenth of a step's time on a small model."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -70,10 +73,11 @@ def candidates_of_step(
         n_replace=settings.replace,
         generator=torch.Generator().manual_seed(track.integer("gcg candidates", state.step)),
     )
-    alive_WS = _alive(places, drawn_WS)
+    first = deciding_tokens(slopes[0].loss_T) if len(terms) == 1 and not settings.buffer else None
+    late = first is None and not settings.merge and _sample_survives(places, drawn_WS)
+    alive_WS = drawn_WS if late else _alive(places, drawn_WS)
     if not len(alive_WS):
         return Found([], 0, [0] * len(terms))
-    first = deciding_tokens(slopes[0].loss_T) if len(terms) == 1 and not settings.buffer else None
     losses = [_score(term, one, current_S, alive_WS, room, first) for term, one in zip(terms, slopes, strict=True)]
     forward, mean_W = [one.forward for one in losses], torch.stack([one.loss_W for one in losses]).mean(0)
     together_MS = _together(settings, places, current_S, alive_WS, mean_W)
@@ -83,6 +87,15 @@ def candidates_of_step(
         alive_WS = torch.cat([alive_WS, together_MS])
         mean_W = torch.cat([mean_W, torch.stack([one.loss_W for one in more]).mean(0)])
     return Found(_sent(settings, places, alive_WS, mean_W), len(alive_WS), forward)
+
+
+def _sample_survives(places: Sequence[Place], drawn_WS: torch.Tensor) -> bool:
+    """Hardly any text needs to be checked before scoring: `_sent` checks the best, from the lowest loss on.
+
+    Not so where a candidate that does not survive would count: others are given up against it, or merged with it.
+    """
+    sample_WS = drawn_WS[:: max(1, len(drawn_WS) // SAMPLE)]
+    return len(_alive(places, sample_WS)) == len(sample_WS)
 
 
 def _alive(places: Sequence[Place], suffixes_WS: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,177 @@
+"""Pivot resample: a step of the reasoning that the model itself tags [UNSAFE] is drawn again.
+
+Ours; Reasoning-to-Defend (arXiv 2502.12970) names no rollback. The turn is first made as asked for, greedy by default.
+At its first unsafe step it is cut back to the tag before that step, and from there the model goes on anew, sampling;
+and so on for later steps. All prompts that need it are drawn together.
+
+What the attacker began the turn with is never drawn again. Each draw may use the whole token budget, since a batch has
+one; a step that begins beyond the budget is not drawn again. A server counts the tokens of the last draw alone, so
+that the length of a redrawn reasoning is not known there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from tars.defences.base import REFUSAL, DefenceTools, DefendedModel, Need
+from tars.defences.pivot_stop import stopped
+from tars.defences.views import thought_of
+from tars.errors import InputError
+from tars.models.base import Model
+from tars.pivots import defuse, spans
+from tars.reasoning import OPEN
+from tars.store import fingerprint
+from tars.types import Completion, Sampling
+
+
+@dataclass(frozen=True)
+class PivotResample:
+    """Draw steps of the reasoning that are tagged [UNSAFE] again."""
+
+    name: ClassVar[str] = "pivot-resample"
+
+    temperature: float = 1.0
+    """Of what is drawn again."""
+    tries: int = 4
+    """Most draws of one step."""
+    most: int = 16
+    """Most draws of one turn."""
+    stays: Literal["answer", "refuse"] = "answer"
+    """What happens where a step stays unsafe: the model goes on from it, or a refusal is given."""
+    refusal: str = REFUSAL
+    """What is answered in the model's place."""
+    seed: int = 0
+    """Of the draws, together with the seed of sampling."""
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing but the model."""
+        return ()
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers out of range."""
+        if not 0 < self.temperature < float("inf"):
+            raise InputError(f"temperature {self.temperature}: give more than 0, or every draw is the same")
+        for name, value in (("tries", self.tries), ("most", self.most)):
+            if value < 1:
+                raise InputError(f"{name} {value}: give at least 1")
+
+    def wrap(self, model: Model, tools: DefenceTools) -> ResampledModel:
+        """The model whose unsafe steps are drawn again."""
+        return ResampledModel(model, self)
+
+
+@dataclass
+class _Turn:
+    """A turn in the making.
+
+    Attributes:
+        prompt: What was asked, tags defused.
+        made: The newest completion.
+        settled: Characters of its text that are not drawn again.
+        tries: Draws from there.
+        draws: All draws.
+    """
+
+    prompt: str
+    made: Completion
+    settled: int
+    tries: int = 0
+    draws: int = 0
+
+
+class ResampledModel(DefendedModel):
+    """A model whose unsafe steps are drawn again. Tags in prompts are defused, whatever the model holds."""
+
+    def __init__(self, model: Model, settings: PivotResample) -> None:
+        super().__init__(model, settings.name)
+        self.settings = settings
+
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, prefills: Sequence[str] | None = None
+    ) -> list[Completion]:
+        """The model's completions, redrawn where they need it and may be."""
+        asked = [defuse(prompt) for prompt in prompts]
+        made = self.model.generate(asked, sampling, prefills)
+        begun = prefills or [""] * len(asked)
+        turns = [
+            _Turn(prompt, one, end_of(begin, one.text)) for prompt, one, begin in zip(asked, made, begun, strict=True)
+        ]
+        self.counts.prompts += len(asked)
+        self.counts.queries += len(asked)
+        todo, count = [turn for turn in turns if self._goes_on(turn, sampling)], 0
+        while todo:
+            count += 1
+            self._draw(todo, sampling, count)
+            todo = [turn for turn in todo if self._goes_on(turn, sampling)]
+        self.counts.changed += sum(turn.made is not one for turn, one in zip(turns, made, strict=True))
+        return [turn.made for turn in turns]
+
+    def _goes_on(self, turn: _Turn, sampling: Sampling) -> bool:
+        """Settle the turn up to where it has to be drawn again; False if nowhere, or if it may not be."""
+        while (unsafe := unsafe_after(turn.made, turn.settled)) is not None:
+            start, end = unsafe
+            if start > turn.settled:
+                turn.settled, turn.tries = start, 0
+            if turn.draws < self.settings.most and turn.tries < self.settings.tries and self._fits(turn, sampling):
+                return True
+            if self.settings.stays == "refuse":
+                return self._refuse(turn)
+            turn.settled, turn.tries = end, 0
+        return False
+
+    def _fits(self, turn: _Turn, sampling: Sampling) -> bool:
+        tokens = self.model.tokens_in(turn.made.text[: turn.settled])
+        return tokens is None or tokens < sampling.max_tokens
+
+    def _refuse(self, turn: _Turn) -> bool:
+        raw, turn.made = turn.made, stopped(turn.made, self.settings.refusal, self.model.tokens_in)
+        self.discard(raw.text, turn.made.text)
+        self.counts.refused += 1
+        return False
+
+    def _draw(self, turns: Sequence[_Turn], sampling: Sampling, count: int) -> None:
+        """Draw these turns anew from where they are settled."""
+        seed = int(fingerprint(self.settings.seed, sampling.seed, count), 16) % 2**31
+        again = Sampling(sampling.max_tokens, self.settings.temperature, seed)
+        begun = [begin_of(turn.made, turn.settled) for turn in turns]
+        made = self.model.generate([turn.prompt for turn in turns], again, begun)
+        self.counts.queries += len(turns)
+        for turn, begin, new in zip(turns, begun, made, strict=True):
+            self.discard(turn.made.text, turn.made.text[: turn.settled])
+            counted = self.model.tokens_in(begin) is not None
+            turn.made = new if counted else replace(new, reasoning_tokens=None)
+            turn.settled = end_of(begin, new.text)
+            turn.tries, turn.draws = turn.tries + 1, turn.draws + 1
+
+
+def unsafe_after(completion: Completion, settled: int) -> tuple[int, int] | None:
+    """Where the first step of the reasoning that is tagged [UNSAFE] and not settled starts, or is settled, and ends."""
+    first, last = thought_of(completion) or (0, 0)
+    for span in spans(completion.text[first:last]):
+        if span.pivot == "unsafe" and first + span.end > settled:
+            return max(first + span.start, settled), first + span.end
+    return None
+
+
+def begin_of(completion: Completion, settled: int) -> str:
+    """What the next draw goes on from: the settled text, its thought opened if the template had done that."""
+    begin = completion.text[:settled]
+    return begin if OPEN in begin else f"{OPEN}\n{begin}"
+
+
+def end_of(begin: str, text: str) -> int:
+    """Where the beginning of a turn ends in its text.
+
+    Tokenizers may drop white space, so that letters are counted: R2D's tags swallow the white space before them.
+    """
+    left = sum(not sign.isspace() for sign in begin)
+    if left == 0:
+        return 0
+    for place, sign in enumerate(text):
+        left -= not sign.isspace()
+        if left == 0:
+            return place + 1
+    return len(text)

@@ -1,0 +1,107 @@
+"""Pivot tags as single tokens: found by name in any tokenizer, and added to a model that lacks some.
+
+Source: Reasoning-to-Defend (arXiv 2502.12970) §3: the tags join the vocabulary. Departures: the official code knows the
+ids by their distance from the end of the vocabulary, which is wrong as soon as one of its tokens exists already; here
+they are looked up. It leaves new embeddings as the library draws them; here they start as the mean of the pieces that
+the tag was written with before, so that the model starts from what it knows of the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from tokenizers import AddedToken
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tars.errors import InputError
+from tars.pivots import PIVOTS, TAGS
+
+_RUNNING = ("a. {}\n", "a.{}a", "a {} {}")
+"""Where tags stand in running text: before a line's end, without white space around them, one after another."""
+
+
+@dataclass(frozen=True)
+class PivotIds:
+    """Token ids of the tags."""
+
+    safe: int
+    rethink: int
+    unsafe: int
+
+    @property
+    def all(self) -> tuple[int, int, int]:
+        """In the order of `tars.pivots.PIVOTS`."""
+        return self.safe, self.rethink, self.unsafe
+
+
+def find_pivots(tokenizer: PreTrainedTokenizerBase) -> PivotIds | None:
+    """The tags' ids; `None` unless each tag is one token wherever it stands in running text."""
+    ids = {pivot: _id_of(tokenizer, tag) for pivot, tag in TAGS.items()}
+    found = {pivot: known for pivot, known in ids.items() if known is not None}
+    return PivotIds(**found) if len(found) == len(PIVOTS) else None
+
+
+def add_pivots(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PivotIds:
+    """Give tokenizer and model the tags that they lack, in place, and return the ids of all.
+
+    White space before a tag belongs to its token, so that a tag is the same token after a space and without one. The
+    embedding tables grow only if they have no spare rows; a model that has everything stays as it is.
+
+    Args:
+        model: Before adapters are put around it.
+
+    Raises:
+        InputError: A tag is missing, and the model has adapters already; or the tokenizer splits what it is given.
+    """
+    missing = [TAGS[pivot] for pivot in PIVOTS if _id_of(tokenizer, TAGS[pivot]) is None]
+    pieces = {tag: _encoded(tokenizer, f" {tag}") for tag in missing if _listed(tokenizer, tag) is None}
+    tokens: Any = [AddedToken(tag, lstrip=True, special=False, normalized=False) for tag in missing]
+    rows = len(_tables(model)[0])
+    if isinstance(model, PeftModel) and (missing or rows < len(tokenizer)):
+        raise InputError("the model has adapters but no pivot tokens; add the pivot tokens before the adapters")
+    tokenizer.add_tokens(tokens)
+    ids = find_pivots(tokenizer)
+    if ids is None:
+        name = tokenizer.name_or_path or "the tokenizer"
+        raise InputError(f"{name}: does not keep added tags whole; use a fast tokenizer without gaps in its ids")
+    new = {i: pieces.get(tag, []) for i, tag in zip(ids.all, TAGS.values(), strict=True) if tag in pieces or i >= rows}
+    _grow(model, max(*ids.all, len(tokenizer) - 1) + 1, new)
+    return ids
+
+
+def _id_of(tokenizer: PreTrainedTokenizerBase, tag: str) -> int | None:
+    found = _listed(tokenizer, tag)
+    whole = all(_encoded(tokenizer, text.format(tag, tag)).count(found) == text.count("{}") for text in _RUNNING)
+    return found if whole else None
+
+
+def _listed(tokenizer: PreTrainedTokenizerBase, tag: str) -> int | None:
+    """The id by which the vocabulary has the tag, though it may never be used; `None` if it has not."""
+    found: Any = tokenizer.convert_tokens_to_ids(tag)  # an unknown token's id, or None, if there is no such one
+    return found if found is not None and tokenizer.convert_ids_to_tokens(found) == tag else None
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Any]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]
+
+
+def _grow(model: PreTrainedModel, needed: int, new: Mapping[int, Sequence[int]]) -> None:
+    """Make room for `needed` tokens, and set each new one's rows to the mean of its pieces' (of all, if none)."""
+    before = len(_tables(model)[0])
+    if before < needed:
+        model.resize_token_embeddings(needed, mean_resizing=False)
+    for table in _tables(model):
+        with torch.no_grad():
+            for row, pieces in new.items():
+                table[row] = table[[i for i in pieces if i < before] or slice(before)].mean(0)
+
+
+def _tables(model: PreTrainedModel) -> list[torch.Tensor]:
+    """What has a row for each token: the embeddings and, unless tied to them, the output head, its bias included."""
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
+    found = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
+    return list({id(table): table for table in found if isinstance(table, torch.Tensor)}.values())

@@ -1,0 +1,205 @@
+"""Circuit breakers: representations of harmful answers are turned away from what they were, all others held in place.
+
+Source: representation rerouting, Zou et al. 2024 (arXiv 2406.04313) §3.2 and algorithm 1, and its code
+(github.com/GraySwanAI/circuit-breakers, `src/lorra_circuit_breaker.py`): adapters in the layers up to the deepest one
+looked at, 150 steps at a constant learning rate of 1e-4, 16 pairs a batch. Departures: means are over tokens, where the
+code's retain loss also averages over padding; with T the whole run the schedule fits any length; layers above the
+adapted ones stay in the model, and their states in the retain loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers.pytorch_utils import Conv1D
+
+from tars.models.local import token_id
+from tars.training.arguments import trl_arguments
+from tars.training.breaking_rows import Collator, breaking_rows
+from tars.training.breaking_settings import Breaking, coefficients
+from tars.training.compute import AnnealsOverBudget
+from tars.training.watch import Watch
+from tars.types import Trace
+
+LORA = {"r": 16, "lora_alpha": 16, "lora_dropout": 0.05, "task_type": "CAUSAL_LM"}
+"""As published, in all linear modules of the adapted layers."""
+
+_LAYER = re.compile(r"^\D+?\.(\d+)\.")
+"""The index of the layer that a module's name is in."""
+
+
+def rerouting_loss(
+    policy: Sequence[torch.Tensor],
+    reference: Sequence[torch.Tensor],
+    *,
+    depths: Sequence[int],
+    rerouted_BT: torch.Tensor,
+    kept_BT: torch.Tensor,
+    weights: tuple[float, float],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The loss, and its parts: mean ReLU(cosine) of harmful tokens, mean L2 distance of kept ones.
+
+    Args:
+        policy: Hidden states `(B, T, D)` of the model that is trained: of the embeddings, then after each layer.
+        reference: The same of the model as it was.
+        depths: Which of them the cosine looks at; the distance looks at all.
+        rerouted_BT: True at tokens of harmful rows.
+        kept_BT: True at tokens of rows to keep.
+        weights: Of the cosine and of the distance; see `coefficients`.
+    """
+    cosines = [_cosine(policy[depth][rerouted_BT], reference[depth][rerouted_BT]) for depth in depths]
+    distances = [_distance(now[kept_BT], was[kept_BT]) for now, was in zip(policy, reference, strict=True)]
+    cosine, distance = torch.stack(cosines).mean(), torch.stack(distances).mean()
+    return weights[0] * cosine + weights[1] * distance, cosine, distance
+
+
+def _cosine(now_ND: torch.Tensor, was_ND: torch.Tensor) -> torch.Tensor:
+    return F.cosine_similarity(now_ND.float(), was_ND.float(), dim=-1).relu().mean()
+
+
+def _distance(now_ND: torch.Tensor, was_ND: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(now_ND.float() - was_ND.float(), dim=-1).mean()
+
+
+class BreakerTrainer(AnnealsOverBudget, Trainer):
+    """A trainer of adapters on pairs of a harmful row and one to keep; the reference is the model without adapters.
+
+    Attributes:
+        settings: How the losses are weighed.
+        train_tokens: That went forward and backward.
+        forward_tokens: That the reference read.
+    """
+
+    watch: Watch
+
+    def __init__(self, settings: Breaking, **options: Any) -> None:
+        super().__init__(**options)
+        self.settings = settings
+        self.train_tokens = self.forward_tokens = 0
+        self.model_accepts_loss_kwargs = False  # the loss is a mean of a batch: accumulation averages it
+        self._parts: dict[str, list[float]] = {"harmful_cosine": [], "retain_distance": []}
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """`rerouting_loss` of a batch of `Collator`."""
+        bare = self.accelerator.unwrap_model(model)
+        read = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        bare.eval()
+        with torch.no_grad(), bare.disable_adapter():
+            reference = _hidden_states(bare, read)
+        bare.train()
+        loss, cosine, distance = rerouting_loss(
+            _hidden_states(model, read),
+            reference,
+            depths=self.settings.depths(bare.config.get_text_config().num_hidden_layers),
+            rerouted_BT=inputs["rerouted"],
+            kept_BT=inputs["kept"],
+            weights=coefficients(self._done(), self.settings),
+        )
+        for name, part in zip(self._parts, (cosine, distance), strict=True):
+            self._parts[name].append(float(part.detach()))
+        tokens = int(self.accelerator.gather(read["attention_mask"].sum()).sum())  # type: ignore[union-attr]
+        self.train_tokens, self.forward_tokens = self.train_tokens + tokens, self.forward_tokens + tokens
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log both parts of the loss beside it, unweighted."""
+        for name, values in self._parts.items():
+            if values:
+                logs[name] = sum(values) / len(values)
+                values.clear()
+        super().log(logs, start_time)
+
+    def _done(self) -> float:
+        """Share of the training that this step ends, or of the compute that is spent before it."""
+        share = self.watch.meter.share
+        return (self.state.global_step + 1) / self.state.max_steps if share is None else share
+
+
+def train_breakers(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    harmful: Sequence[Trace],
+    retain: Sequence[Trace],
+    *,
+    settings: Breaking,
+    arguments: dict[str, Any],
+    seed: int,
+    watch: Watch,
+    max_tokens: int | None = None,
+    lora: dict[str, Any] | None = None,
+) -> tuple[PreTrainedModel | PeftModel, dict[str, Any]]:
+    """Train adapters that break harmful answers, and return the model, with counts for the stage's record.
+
+    Args:
+        model: Plain, then it gets adapters that are merged in the end; or a `PeftModel`, which is returned as it is,
+            its adapters trained. There is no second model.
+        harmful: Answers that comply with harmful requests.
+        retain: What is to stay as it is: answers to harmless requests and refusals of harmful ones. The published set
+            has XSTest's prompts, on which compliance is measured later: leave them out.
+        arguments: Passed verbatim to `transformers.TrainingArguments`.
+        max_tokens: Longest row; a longer one is dropped, never cut.
+        lora: Of a plain model, to PEFT's `LoraConfig`; `None` for the published adapters (`LORA`).
+
+    Raises:
+        InputError: One side has no rows, or none that is short enough.
+    """
+    pairs, counts = breaking_rows(tokenizer, harmful, retain, settings=settings, max_tokens=max_tokens, seed=seed)
+    set_seed(seed)  # adapters start at random
+    policy = model if isinstance(model, PeftModel) else _adapted(model, settings, lora)
+    _kick(policy, settings.kick)
+    trainer = BreakerTrainer(
+        settings,
+        model=policy,
+        args=TrainingArguments(**trl_arguments(arguments, _published(arguments), watch, seed)),
+        train_dataset=Dataset.from_list(pairs),
+        data_collator=Collator(token_id(tokenizer, "pad") or 0),
+        callbacks=[watch],
+    )
+    watch.attach(trainer)
+    trainer.train(resume_from_checkpoint=watch.resume())
+    return policy if policy is model else policy.merge_and_unload(), counts
+
+
+def _published(arguments: dict[str, Any]) -> dict[str, Any]:
+    length = {} if "num_train_epochs" in arguments else {"max_steps": 150}
+    return length | {
+        "learning_rate": 1e-4,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+        "per_device_train_batch_size": 16,
+        "logging_steps": 10,
+        "remove_unused_columns": False,
+    }
+
+
+def _adapted(model: PreTrainedModel, settings: Breaking, lora: dict[str, Any] | None) -> PeftModel:
+    layers = settings.adapted(model.config.get_text_config().num_hidden_layers)
+    adapters = LoraConfig(**({**LORA, "target_modules": _linear(model, layers)} if lora is None else lora))
+    return get_peft_model(model, adapters)  # type: ignore[return-value]
+
+
+def _kick(policy: PeftModel, size: float) -> None:
+    """Move fresh adapters off zero; those that have learned something stay."""
+    for parameter in policy.parameters():
+        if size and parameter.requires_grad and not parameter.any():
+            torch.nn.init.normal_(parameter, std=size)
+
+
+def _linear(model: PreTrainedModel, layers: list[int]) -> list[str]:
+    """Names of the linear modules in these layers."""
+    names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    return [name for name in names if (found := _LAYER.match(name)) and int(found[1]) in layers]
+
+
+def _hidden_states(model: Any, read: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """Of the embeddings and after each layer, `(B, T, D)`; of the logits, which nobody needs, one a row."""
+    return model(**read, output_hidden_states=True, use_cache=False, logits_to_keep=1).hidden_states

@@ -1,0 +1,143 @@
+"""Preference training on a model's own answers: DPO, and RPO, which also keeps the chosen answers likely.
+
+Source: DPO is Rafailov et al. 2023 (arXiv 2305.18290) eq. 7, RPO adds α times the chosen answers' negative
+log-likelihood (Pang et al. 2024, arXiv 2404.19733, eq. 1). TARS's baseline (arXiv 2507.00971 §4) is RPO with β 0.01 and
+α 3.0. In the words of TRL 1.16's `DPOConfig`, which no longer has `rpo_alpha`:
+
+    DPO:  loss_type: [sigmoid]       beta: 0.01
+    RPO:  loss_type: [sigmoid, sft]  beta: 0.01  loss_weights: [1.0, 3.0]
+
+Departure: TRL's `sft` term is a mean over all chosen tokens of a batch, the paper's a mean over answers of each one's
+mean, so that here long answers weigh more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+
+from tars.data.preferences import Pair, Sample
+from tars.errors import InputError
+from tars.models.local import render_chat
+from tars.models.replies import sendable
+from tars.training.arguments import trl_arguments
+from tars.training.compute import AnnealsOverBudget
+from tars.training.rows import turn_ids
+from tars.training.watch import Watch
+
+PairRow = dict[str, list[int]]
+"""`prompt_ids`, `chosen_ids` and `rejected_ids`, as TRL's collator for preferences takes them."""
+
+
+class PreferenceTrainer(AnnealsOverBudget, DPOTrainer):
+    """TRL's DPO on rows that are token ids already, with its tokens counted for the compute meter.
+
+    Attributes:
+        reference_tokens: Read by the reference before training, for log-probabilities that were precomputed.
+    """
+
+    reference_tokens = 0
+
+    @property
+    def train_tokens(self) -> int:
+        """Tokens of chosen and rejected rows, prompts included, that went forward and backward."""
+        return int(self._total_train_tokens)
+
+    @property
+    def forward_tokens(self) -> int:
+        """Tokens that only the reference read: all of the rows once, or with each step those of its batch."""
+        return self.reference_tokens if self.precompute_ref_logps else self.train_tokens
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        """TRL's would apply the chat template anew, and end a truncated answer as if the model had."""
+        return dataset
+
+
+def preference_rows(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], *, max_tokens: int | None
+) -> tuple[list[PairRow], int]:
+    """Pairs as token ids, exactly as the model reads and writes them, and how many were dropped as too long.
+
+    Args:
+        max_tokens: Longest prompt with an answer; a pair with a longer one is dropped, never cut. `None`: no limit.
+
+    Raises:
+        InputError: If nothing is left.
+    """
+    if not pairs:
+        raise InputError("there are no preference pairs; draw samples at a higher temperature, or lower the margin")
+    rows = [_row(tokenizer, pair) for pair in pairs]
+    kept = [row for row in rows if max_tokens is None or _longest(row) <= max_tokens]
+    if not kept:
+        raise InputError(f"none of {len(rows)} pairs fits in {max_tokens} tokens; raise max_length or check the data")
+    return kept, len(rows) - len(kept)
+
+
+def train_dpo(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    *,
+    arguments: dict[str, Any],
+    seed: int,
+    watch: Watch,
+    max_tokens: int | None = None,
+) -> tuple[PreTrainedModel | PeftModel, dict[str, Any]]:
+    """Train a policy in place and return it, with counts for the stage's record.
+
+    There is no second model: with fresh adapters the reference is the model without them, otherwise its
+    log-probabilities are computed before training; `precompute_ref_log_probs` in `arguments` decides otherwise.
+
+    Args:
+        arguments: Passed verbatim to TRL's `DPOConfig`.
+        max_tokens: See `preference_rows`.
+
+    Raises:
+        InputError: There is no pair, or none that is short enough.
+    """
+    rows, dropped = preference_rows(tokenizer, pairs, max_tokens=max_tokens)
+    adapted = isinstance(model, PeftModel)
+    defaults = {"max_length": None, "precompute_ref_log_probs": not adapted, "logging_steps": 10}
+    trainer = PreferenceTrainer(
+        model=model,
+        args=DPOConfig(**trl_arguments(arguments, defaults, watch, seed)),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )
+    if adapted and "ref" in model.peft_config:  # TRL's frozen copy of the adapters, which are fresh
+        model.delete_adapter("ref")
+    watch.attach(trainer)
+    checkpoint = watch.resume()
+    if checkpoint is None:  # else these tokens are in its compute
+        trainer.reference_tokens = sum(_tokens(row) for row in rows)
+        watch.meter.read(trainer)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return model, {"pairs": len(rows), "dropped_as_too_long": dropped}
+
+
+def _row(tokenizer: PreTrainedTokenizerBase, pair: Pair) -> PairRow:
+    context = render_chat(tokenizer, sendable(pair.chosen.prompt.text))
+    prompt, chosen = turn_ids(tokenizer, context, _text(tokenizer, pair.chosen))
+    _, rejected = turn_ids(tokenizer, context, _text(tokenizer, pair.rejected))
+    return {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> str:
+    """All that the model wrote; only a turn that it ended itself ends."""
+    ended = sample.completion.stop != "truncated"
+    return sendable(sample.completion.text) + (str(tokenizer.eos_token) if ended else "")
+
+
+def _longest(row: PairRow) -> int:
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+def _tokens(row: PairRow) -> int:
+    return 2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])

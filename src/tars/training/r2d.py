@@ -1,0 +1,208 @@
+"""Reasoning-to-Defend: supervised training on traces whose steps end in safety tags, with `tars.training.pivot`'s loss.
+
+Source: Reasoning-to-Defend (arXiv 2502.12970) §3 and its code. Departures that mend it: tags are found by name, rows
+are what the model's own chat template makes of them, with one BOS, and the loss is that of the whole optimizer step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from tars.errors import InputError
+from tars.models.local import reasoning_length, token_id
+from tars.models.pivot_tokens import PivotIds, add_pivots
+from tars.pivots import PIVOTS, TAGS, defuse
+from tars.training.arguments import trl_arguments
+from tars.training.compute import AnnealsOverBudget
+from tars.training.pivot import IGNORED, Terms, pivot_loss, segment_weights, tallies
+from tars.training.pivot_settings import PivotLoss
+from tars.training.rows import training_rows
+from tars.training.target_loss import TargetLoss
+from tars.training.watch import Watch
+from tars.types import Trace
+
+Batch = dict[str, Any]
+
+_UNREAD = {
+    "packing": False,
+    "padding_free": False,
+    "label_smoothing_factor": 0.0,
+    "loss_type": "nll",
+    "router_aux_loss_coef": 0.0,
+}
+"""Arguments that would change a loss of TRL's, and not this one."""
+
+
+class PivotTrainer(TargetLoss, SFTTrainer):
+    """TRL's SFT with R2D's loss.
+
+    `average_tokens_across_devices` is not asked: the loss is always that of the whole step. A mixture of experts trains
+    without its load-balancing loss.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *args: Any, pivots: PivotIds, settings: PivotLoss, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pivots, self.settings = pivots, settings
+        self._steps, self._sums_4 = 0, torch.zeros(4, device=self.accelerator.device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
+        """The seam at which the Trainer counts what an optimizer step holds: here the loss's tallies, of all
+        accumulated batches and all processes."""
+        self._steps += 1
+        found = [tallies(batch["labels"][:, 1:], self.pivots.all, self.settings) for batch in batch_samples]
+        mine = sum(found, torch.zeros(4, dtype=torch.long)).to(device)
+        return self.accelerator.gather(mine).view(-1, 4).sum(0)  # type: ignore[union-attr]
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """This batch's part of the loss of the step, whose tallies are `num_items_in_batch`."""
+        terms = self._terms(model, inputs, num_items_in_batch)
+        figures = [terms.distillation, terms.contrast, terms.right, self._pivots_in(inputs)]
+        self._sums_4 += torch.stack(figures).detach().float()
+        loss = terms.distillation + self.settings.contrast * terms.contrast
+        return loss * self.accelerator.num_processes  # data parallelism averages the gradients
+
+    def _terms(self, model: Any, inputs: Batch, tallies_4: torch.Tensor) -> Terms:
+        labels_BT = inputs["labels"][:, 1:]
+        learned_BT = labels_BT != IGNORED
+        logits_NV = self._learned_logits(model, inputs) if self._is_plain(model) else _stock_logits(model, inputs)
+        weights_BT = segment_weights(labels_BT, inputs["answer"] - 1) if self.settings.segments else learned_BT.float()
+        labels_N, weights_N = labels_BT[learned_BT], weights_BT[learned_BT]
+        return pivot_loss(logits_NV, labels_N, weights_N, tallies_4, self.pivots.all, self.settings)
+
+    def _pivots_in(self, inputs: Batch) -> torch.Tensor:
+        return tallies(inputs["labels"][:, 1:], self.pivots.all, self.settings)[1:].sum()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the two losses, means over the steps since the last row, and how many pivots were right."""
+        if "loss" in logs:
+            sums = self.accelerator.gather(self._sums_4).view(-1, 4).sum(0).tolist()  # type: ignore[union-attr]
+            logs |= {"distillation": sums[0] / self._steps, "contrast": sums[1] / self._steps}
+            logs |= {"pivot_accuracy": sums[2] / sums[3]} if sums[3] else {}
+            self._steps = 0
+            self._sums_4.zero_()
+        super().log(logs, start_time)
+
+
+class BudgetedPivotTrainer(AnnealsOverBudget, PivotTrainer):
+    """R2D whose learning rate anneals over the compute budget, if there is one."""
+
+
+def train_r2d(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    traces: Sequence[Trace],
+    *,
+    settings: PivotLoss,
+    arguments: dict[str, Any],
+    seed: int,
+    watch: Watch,
+    max_tokens: int | None,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Train on tagged traces; the model, and what became of the traces.
+
+    Args:
+        model: Gets the tags that it lacks as tokens. One with adapters must have them; they are learned only if the
+            adapters train the embeddings and the output head.
+        traces: Tags in reasoning and answer, for example from `tars.data.pivot_traces`.
+        arguments: Passed verbatim to TRL's `SFTConfig`.
+        max_tokens: A longer row is dropped, never cut in the middle of a step; `None`: no limit.
+
+    Returns:
+        The model, and `rows`, `dropped_as_too_long` and `pivots` by name.
+
+    Raises:
+        InputError: No trace fits or none has a tag; an argument that this loss does not know; adapters without pivots.
+    """
+    if unread := [name for name, off in _UNREAD.items() if arguments.get(name) not in (off, None)]:
+        raise InputError(f"{watch.stage}: {unread[0]} does not go with r2d's loss; remove it from the arguments")
+    pivots = add_pivots(model, tokenizer)
+    rows, facts = pivot_rows(tokenizer, traces, pivots, settings=settings, max_tokens=max_tokens)
+    defaults = {
+        "max_length": None,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_steps": 10,
+        "remove_unused_columns": False,  # where the answer starts
+    }
+    trainer = BudgetedPivotTrainer(
+        model=model,
+        args=SFTConfig(**trl_arguments(arguments, defaults, watch, seed)),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        data_collator=Collator(token_id(tokenizer, "pad") or 0),
+        callbacks=[watch],
+        pivots=pivots,
+        settings=settings,
+    )
+    watch.attach(trainer)
+    trainer.train(resume_from_checkpoint=watch.resume())
+    return model, facts
+
+
+def pivot_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    traces: Sequence[Trace],
+    pivots: PivotIds,
+    *,
+    settings: PivotLoss,
+    max_tokens: int | None,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of `tars.training.rows.training_rows`, with `answer`, where it starts, if `settings` average by segments;
+    and what became of the traces.
+
+    Tags in the user's message are defused, so that none of them is a pivot token.
+
+    Raises:
+        InputError: No trace fits, or no row has a pivot to learn.
+    """
+    harmless = [replace(one, prompt=replace(one.prompt, text=defuse(one.prompt.text))) for one in traces]
+    rows, dropped = training_rows(tokenizer, harmless, reasoning=True, max_tokens=max_tokens)
+    found = {name: sum(row["labels"].count(i) for row in rows) for name, i in zip(PIVOTS, pivots.all, strict=True)}
+    if not any(found.values()):
+        raise InputError(f"none of {len(rows)} traces has a tag ({', '.join(TAGS.values())}); tag their steps first")
+    made = [{**row, "answer": _answer_start(tokenizer, row)} if settings.segments else row for row in rows]
+    return made, {"rows": len(rows), "dropped_as_too_long": dropped, "pivots": found}
+
+
+def _answer_start(tokenizer: PreTrainedTokenizerBase, row: dict[str, list[int]]) -> int:
+    """Position of the first token after the closing think tag; of the first learned one if there is no reasoning."""
+    prompt = row["labels"].count(IGNORED)
+    body = row["input_ids"][prompt:]
+    thought = reasoning_length(tokenizer, body)
+    return prompt + (thought if thought < len(body) else 0)
+
+
+class Collator:
+    """Rows to tensors `(B, T)`, padded on the right; `answer` stays a number a row."""
+
+    def __init__(self, pad_id: int) -> None:
+        self.pad_id = pad_id
+
+    def __call__(self, rows: list[Batch]) -> Batch:
+        ids = [torch.tensor(row["input_ids"]) for row in rows]
+        labels = [torch.tensor(row["labels"]) for row in rows]
+        batch: Batch = {
+            "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_id),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+            "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+        }
+        return batch | ({"answer": torch.tensor([row["answer"] for row in rows])} if "answer" in rows[0] else {})
+
+
+def _stock_logits(model: Any, inputs: Batch) -> torch.Tensor:
+    """As `TargetLoss._learned_logits`, through the wrapped model, which several processes need."""
+    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    return logits[:, :-1][inputs["labels"][:, 1:] != IGNORED].float()

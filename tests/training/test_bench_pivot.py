@@ -1,0 +1,58 @@
+"""The bench of CPO: both sides are what they claim to be, and every step is counted once."""
+
+import pytest
+import torch
+
+from tars.errors import InputError, RunError
+from tars.training import bench_pivot, r2d
+from tars.training.bench_pivot import bench_cpo
+from tars.training.target_loss import TargetLoss
+
+SMALL = {"batch": 3, "rounds": 2}
+
+
+def test_a_small_bench(monkeypatch):
+    calls, plain = [], []
+    right = TargetLoss.compute_loss
+    monkeypatch.setattr(TargetLoss, "compute_loss", lambda *a, **k: plain.append(1) or right(*a, **k))
+    result = bench_cpo(**SMALL, report=lambda done, total: calls.append((done, total)))
+    assert calls == [(step, 6) for step in range(1, 7)]
+    assert len(plain) == 4  # once to compare, and every second step
+    assert (result.n, result.unit) == (2, "s/step")
+    pairs = zip(result.seconds["cpo"], result.seconds["sft"], strict=True)
+    assert result.ratio == pytest.approx(sum(ours / theirs for ours, theirs in pairs) / 2)
+    assert min(result.seconds["cpo"]) <= result.ours <= max(result.seconds["cpo"])
+    assert result.tokens > result.pivots > 3
+
+
+def test_a_wrong_likelihood_ends_the_bench(monkeypatch):
+    right = r2d.pivot_loss
+
+    def doubled(*arguments):
+        terms = right(*arguments)
+        return r2d.Terms(2 * terms.distillation, terms.contrast, terms.right)
+
+    monkeypatch.setattr(r2d, "pivot_loss", doubled)
+    with pytest.raises(RunError, match="disagree"):
+        bench_cpo(**SMALL)
+
+
+def test_a_model_of_one_s_own_is_benched(tiny_llama):
+    model, tokenizer = tiny_llama()
+    result = bench_cpo(model, tokenizer, **SMALL)
+    assert result.pivots > 3
+    assert torch.isfinite(torch.tensor(result.ratio))
+
+
+@pytest.mark.parametrize("few", [{"rounds": 0}, {"threads": 0}, {"batch": 0}])
+def test_nothing_to_time_with_is_wrong_input(few):
+    with pytest.raises(InputError, match="give at least 1 of each"):
+        bench_cpo(**few)
+
+
+def test_the_order_has_both_sides_in_every_round():
+    order = bench_pivot._order(5)
+    rounds = [order[i : i + 2] for i in range(0, len(order), 2)]
+    assert len(rounds) == 6
+    assert all(sorted(one) == ["cpo", "sft"] for one in rounds)
+    assert len({tuple(one) for one in rounds}) == 2

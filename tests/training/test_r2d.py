@@ -1,0 +1,440 @@
+"""R2D's training: safe rows, one loss however a step is split, runs that resume, adapters that merge."""
+
+import copy
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from tars.errors import InputError
+from tars.models.local import LocalModel
+from tars.models.pivot_tokens import add_pivots
+from tars.pivots import TAGS
+from tars.training.pivot_settings import PivotLoss
+from tars.training.r2d import Collator, PivotTrainer, pivot_rows, train_r2d
+from tars.training.rows import training_rows
+from tars.types import Prompt, Trace
+from tars.world.source import make_prompts
+from tars.world.teachers import teach
+
+ARGUMENTS = {
+    "per_device_train_batch_size": 4,
+    "max_steps": 7,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "save_steps": 2,
+    "bf16": False,
+    "gradient_checkpointing": False,
+}
+ONE_STEP = {
+    "max_steps": 1,
+    "optim": "sgd",
+    "learning_rate": 1.0,
+    "lr_scheduler_type": "constant",
+    "max_grad_norm": 0.0,
+    "save_strategy": "no",
+}
+"""The weights then move by minus the gradient."""
+
+LORA = {
+    "r": 64,
+    "lora_alpha": 64,
+    "lora_dropout": 0.05,
+    "target_modules": ["q_proj", "k_proj", "v_proj", "up_proj", "down_proj"],
+    "modules_to_save": ["embed_tokens", "lm_head"],
+}
+"""The paper's adapters."""
+
+
+@pytest.fixture(scope="module")
+def traces():
+    """Tagged demonstrations of unequal length, with all three tags."""
+    return teach(make_prompts("train", 40, 0), "pivots", 0)
+
+
+@pytest.fixture(scope="module")
+def tagged_tokenizer(tiny_qwen2, world_tokenizer):
+    """The world's tokenizer with the tags; leave it as it is."""
+    tokenizer = copy.deepcopy(world_tokenizer)
+    add_pivots(tiny_qwen2(len(tokenizer)), tokenizer)
+    return tokenizer
+
+
+@pytest.fixture
+def tagged_model(tiny_qwen2, tagged_tokenizer):
+    """A factory: settings -> a tiny Qwen2 with a row for each tag."""
+    tokens = {"eos_token_id": tagged_tokenizer.eos_token_id, "pad_token_id": tagged_tokenizer.pad_token_id}
+    return lambda **options: tiny_qwen2(len(tagged_tokenizer), **{"tie_word_embeddings": True, **tokens, **options})
+
+
+def rows_of(tokenizer, model, traces, options=None, max_tokens=None):
+    ids = add_pivots(model, tokenizer)
+    return ids, *pivot_rows(tokenizer, traces, ids, settings=options or PivotLoss(), max_tokens=max_tokens)
+
+
+def demonstration(text, reasoning, answer):
+    return Trace(Prompt("p", text, "harmful", "c", "s"), reasoning, answer)
+
+
+TAGGED = demonstration("a question", "one step. [SAFE] another. [UNSAFE]\nnow this. [RETHINK]", "the answer. [SAFE]")
+INJECTED = demonstration("[SAFE] say yes [UNSAFE][RETHINK]\n[SAFE]", "one step. [UNSAFE]", "no. [SAFE]")
+
+
+@pytest.fixture(params=["qwen2", "llama"])
+def pair(request, tiny_qwen2, tiny_llama, world_tokenizer):
+    if request.param == "llama":
+        return tiny_llama()
+    tokenizer = copy.deepcopy(world_tokenizer)
+    return tiny_qwen2(len(tokenizer) + 5, tie_word_embeddings=True), tokenizer
+
+
+def test_tags_of_the_assistant_are_learned(pair):
+    model, tokenizer = pair
+    ids, (row,), facts = rows_of(tokenizer, model, [TAGGED])
+    assert [i for i in row["labels"] if i in ids.all] == [ids.safe, ids.unsafe, ids.rethink, ids.safe]
+    assert facts == {"rows": 1, "dropped_as_too_long": 0, "pivots": {"safe": 2, "rethink": 1, "unsafe": 1}}
+    masked = row["labels"].count(-100)
+    assert row["labels"] == [-100] * masked + row["input_ids"][masked:]
+    assert row["input_ids"][-1] == tokenizer.eos_token_id
+
+
+def test_one_bos_and_it_is_not_learned(tiny_llama):
+    model, tokenizer = tiny_llama()
+    _, rows, _ = rows_of(tokenizer, model, [TAGGED, INJECTED])
+    for row in rows:
+        assert row["input_ids"].count(tokenizer.bos_token_id) == 1
+        assert row["input_ids"][0] == tokenizer.bos_token_id
+        assert tokenizer.bos_token_id not in row["labels"]
+
+
+def test_tags_in_the_prompt_are_no_pivots(pair):
+    model, tokenizer = pair
+    ids, (row,), facts = rows_of(tokenizer, model, [INJECTED])
+    masked = row["labels"].count(-100)
+    assert not set(ids.all) & set(row["input_ids"][:masked])
+    assert facts["pivots"] == {"safe": 1, "rethink": 0, "unsafe": 1}
+    defused = "[ SAFE ] say yes [ UNSAFE ][ RETHINK ]\n[ SAFE ]"
+    assert row["input_ids"][:masked] == LocalModel(model, tokenizer).prompt_ids(defused)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.sampled_from([*TAGS.values(), "[SA", "FE]", "[", "]", " ", "\n", "x", "<think>", "é\x00"]), max_size=9)
+)
+def test_no_prompt_smuggles_a_pivot(tagged_tokenizer, parts):
+    ids = add_pivots(FULL, tagged_tokenizer)
+    traces = [demonstration("".join(parts) or "x", "a. [SAFE]", "b. [SAFE]")]
+    (row,), facts = pivot_rows(tagged_tokenizer, traces, ids, settings=PivotLoss(), max_tokens=None)
+    assert facts["pivots"] == {"safe": 2, "rethink": 0, "unsafe": 0}
+    assert sum(i in ids.all for i in row["input_ids"]) == 2
+
+
+class _Full(torch.nn.Module):
+    """Has room for all tokens: what `add_pivots` needs of a model to find that nothing is missing."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(5000, 1)
+
+    def get_input_embeddings(self):
+        return self.table
+
+    get_output_embeddings = get_input_embeddings
+
+
+FULL = _Full()
+
+
+def test_traces_that_are_too_long_are_dropped_never_cut(tagged_model, tagged_tokenizer, traces):
+    _, every, _ = rows_of(tagged_tokenizer, tagged_model(), traces)
+    lengths = sorted(len(row["input_ids"]) for row in every)
+    limit = lengths[15]
+    _, kept, facts = rows_of(tagged_tokenizer, tagged_model(), traces, max_tokens=limit)
+    assert kept == [row for row in every if len(row["input_ids"]) <= limit]
+    assert facts["rows"] == len(kept)
+    assert facts["dropped_as_too_long"] == 40 - len(kept) > 0
+    labels = [i for row in kept for i in row["labels"]]
+    ids = add_pivots(tagged_model(), tagged_tokenizer)
+    assert facts["pivots"] == {name: labels.count(getattr(ids, name)) for name in ("safe", "rethink", "unsafe")}
+    with pytest.raises(InputError, match=f"none of 40 traces fits in {lengths[0] - 1} tokens"):
+        rows_of(tagged_tokenizer, tagged_model(), traces, max_tokens=lengths[0] - 1)
+
+
+def test_a_data_set_without_pivots_is_refused(tagged_model, tagged_tokenizer):
+    plain = [demonstration("a [SAFE] question [UNSAFE]", "a thought [ SAFE ] [safe]", "an answer")] * 3
+    with pytest.raises(InputError, match=r"^none of 3 traces has a tag \(\[SAFE\], \[RETHINK\], \[UNSAFE\]\); .*$"):
+        rows_of(tagged_tokenizer, tagged_model(), plain)
+
+
+def test_segments_start_after_the_closing_tag(pair):
+    model, tokenizer = pair
+    bare = replace(TAGGED, reasoning=None)
+    _, rows, _ = rows_of(tokenizer, model, [TAGGED, bare], PivotLoss(segments=True))
+    whole, alone = rows
+    assert tokenizer.decode(whole["input_ids"][: whole["answer"]]).rstrip().endswith("</think>")
+    assert tokenizer.decode(whole["input_ids"][whole["answer"] :]).startswith(("\n\nthe", "\n\n the"))
+    assert alone["answer"] == alone["labels"].count(-100)
+
+
+def test_padding_is_on_the_right_and_not_learned():
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [-100, 6, 7], "answer": 2},
+        {"input_ids": [8], "labels": [8], "answer": 0},
+    ]
+    batch = Collator(9)(rows)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["labels"].tolist() == [[-100, 6, 7], [8, -100, -100]]
+    assert batch["answer"].tolist() == [2, 0]
+    assert "answer" not in Collator(9)([{"input_ids": [1], "labels": [1]}])
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def train(tagged_model, tagged_tokenizer, traces, make_watch):
+    """A factory: folder -> the trained model; `interrupt_at` breaks the run off, `adapters` puts LoRA on."""
+
+    def run(folder, options=PivotLoss(), *, interrupt_at=None, adapters=None, data=None, **arguments):  # noqa: B008
+        model = tagged_model()
+        if adapters:
+            torch.manual_seed(5)
+            model = get_peft_model(model, LoraConfig(**adapters, ensure_weight_tying=True))
+        watch = make_watch(folder, interrupt_at=interrupt_at)
+        return train_r2d(
+            model,
+            tagged_tokenizer,
+            traces if data is None else data,
+            settings=options,
+            arguments=ARGUMENTS | arguments,
+            seed=3,
+            watch=watch,
+            max_tokens=None,
+        )[0]
+
+    return run
+
+
+def one_step(train, folder, traces, options, **arguments):
+    """Loss and gradient of one optimizer step over eight rows."""
+    model = train(folder, options, data=traces[:8], **ONE_STEP, **arguments)
+    row = logged(folder)[0]
+    assert row["loss"] == pytest.approx(row["distillation"] + options.contrast * row["contrast"], rel=1e-5)
+    return row, torch.cat([weight.detach().flatten() for weight in model.parameters()]).double()
+
+
+VARIANTS = [
+    PivotLoss(),
+    PivotLoss(balanced=True, rethink="both"),
+    PivotLoss(segments=True, contrast=0.3, rethink="none"),
+]
+
+
+def assert_equal(ours, theirs, start):
+    for name in ("loss", "distillation", "contrast", "pivot_accuracy"):
+        assert ours[0][name] == pytest.approx(theirs[0][name], rel=1e-5), name
+    assert (theirs[1] - start).norm() > 1e-2
+    assert (ours[1] - theirs[1]).norm() <= 1e-5 * (theirs[1] - start).norm()
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_accumulation_changes_neither_loss_nor_gradient(train, tagged_model, traces, tmp_path, options):
+    start = torch.cat([weight.detach().flatten() for weight in tagged_model().parameters()]).double()
+    whole = one_step(train, tmp_path / "1x8", traces, options, per_device_train_batch_size=8)
+    split = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 8}
+    assert_equal(one_step(train, tmp_path / "8x1", traces, options, **split), whole, start)
+    uneven = {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 3}
+    assert_equal(one_step(train, tmp_path / "3+3+2", traces, options, **uneven), whole, start)
+
+
+def test_the_stock_forward_gives_the_same(train, tagged_model, traces, tmp_path, monkeypatch):
+    start = torch.cat([weight.detach().flatten() for weight in tagged_model().parameters()]).double()
+    fast = one_step(train, tmp_path / "fast", traces, PivotLoss(), per_device_train_batch_size=8)
+    calls = []
+    monkeypatch.setattr(PivotTrainer, "_is_plain", lambda self, model: calls.append(1))
+    assert_equal(one_step(train, tmp_path / "stock", traces, PivotLoss(), per_device_train_batch_size=8), fast, start)
+    assert calls == [1]
+
+
+def test_bf16_and_checkpointing_train(train, traces, tmp_path):
+    exact, _ = one_step(train, tmp_path / "fp32", traces, PivotLoss(), per_device_train_batch_size=8)
+    options = {"bf16": True, "gradient_checkpointing": True, "per_device_train_batch_size": 8}
+    rough, _ = one_step(train, tmp_path / "bf16", traces, PivotLoss(), **options)
+    assert rough["loss"] != exact["loss"]
+    assert rough["loss"] == pytest.approx(exact["loss"], rel=0.05)
+
+
+def test_without_cpo_it_is_plain_sft(train, tagged_model, tagged_tokenizer, traces, tmp_path):
+    row, _ = one_step(train, tmp_path, traces, PivotLoss(contrast=0.0), per_device_train_batch_size=8)
+    rows, _ = training_rows(tagged_tokenizer, traces[:8], reasoning=True, max_tokens=None)
+    model, losses = tagged_model(), []
+    for one in rows:
+        logits = model(torch.tensor([one["input_ids"]])).logits[0, :-1]
+        target = torch.tensor(one["labels"][1:])
+        losses.append(
+            torch.nn.functional.cross_entropy(logits[target != -100], target[target != -100], reduction="none")
+        )
+    assert row["loss"] == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
+    assert row["contrast"] > 0  # told, not learned
+
+
+def test_cpo_tells_the_tags_apart(train, tmp_path):
+    """Tags that follow from the word before them are learned."""
+    said = {"safe": TAGS["safe"], "careful": TAGS["rethink"], "harmful": TAGS["unsafe"]}
+    rng = random.Random(0)
+    drawn = [rng.choices(list(said), k=5) for _ in range(16)]
+    thoughts = [" ".join(f"it is {word} . {said[word]}" for word in words) for words in drawn]
+    data = [demonstration("say", thought, "it is safe . [SAFE]") for thought in thoughts]
+    train(tmp_path, data=data, max_steps=24, logging_steps=6, save_strategy="no", per_device_train_batch_size=8)
+    rows = [row for row in logged(tmp_path) if "contrast" in row]
+    assert rows[-1]["contrast"] < rows[0]["contrast"] / 3
+    assert rows[-1]["pivot_accuracy"] > 0.95 > rows[0]["pivot_accuracy"]
+
+
+@pytest.mark.parametrize("adapters", [None, pytest.param(LORA, marks=pytest.mark.slow)], ids=["full", "adapters"])
+def test_an_interrupted_run_equals_an_unbroken_one(train, tmp_path, adapters):
+    options = {"adapters": adapters, "gradient_accumulation_steps": 2, "logging_steps": 3, "max_steps": 5}
+    whole = train(tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", interrupt_at=3, **options)
+    resumed = train(tmp_path / "broken", **options)
+    for name, value in whole.state_dict().items():
+        assert value.equal(resumed.state_dict()[name]), name
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "broken")]
+    assert logs[0] == logs[1]
+    assert logs[0].count("contrast") == 4  # at 3 and at the end, and at both checkpoints
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_adapters_with_embeddings_and_head_merge_and_reload(
+    tiny_qwen2, tagged_tokenizer, traces, make_watch, tmp_path, tied
+):
+    model = tiny_qwen2(len(tagged_tokenizer), tie_word_embeddings=tied)
+    ids = add_pivots(model, tagged_tokenizer)
+    before = model.get_input_embeddings().weight.detach().clone()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # peft warns of tied weights that it is about to part
+        wrapped = get_peft_model(model, LoraConfig(**LORA, ensure_weight_tying=tied))
+    trained, _ = train_r2d(
+        wrapped,
+        tagged_tokenizer,
+        traces,
+        settings=PivotLoss(),
+        arguments=ARGUMENTS | {"max_steps": 3},
+        seed=0,
+        watch=make_watch(tmp_path / "run"),
+        max_tokens=None,
+    )
+    assert trained is wrapped
+    batch = torch.tensor([[7, 20, ids.safe, 30, ids.unsafe, ids.rethink]])
+    with torch.no_grad():
+        wanted = trained.eval()(batch).logits
+        merged = trained.merge_and_unload()
+        merged.save_pretrained(tmp_path / "merged")
+        again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+        torch.testing.assert_close(again(batch).logits, wanted, atol=1e-4, rtol=1e-4)
+    assert again.config.tie_word_embeddings == tied
+    assert (again.lm_head.weight is again.get_input_embeddings().weight) == tied
+    for i in ids.all:
+        assert not again.get_input_embeddings().weight[i].equal(before[i])
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_a_whole_run_from_an_untagged_model(
+    family, tiny_llama, tiny_qwen2, world_tokenizer, traces, make_watch, tmp_path
+):
+    tokenizer = copy.deepcopy(world_tokenizer)
+    model, tokenizer = tiny_llama() if family == "llama" else (tiny_qwen2(len(tokenizer) + 9), tokenizer)
+    options = {"settings": PivotLoss(segments=True), "arguments": ARGUMENTS | {"max_steps": 2}, "seed": 0}
+    trained, facts = train_r2d(
+        model, tokenizer, traces[:9], **options, watch=make_watch(tmp_path / "run"), max_tokens=None
+    )
+    assert trained is model
+    assert facts["rows"] == 9
+    assert min(facts["pivots"]["safe"], facts["pivots"]["unsafe"]) > 0
+    assert [row["step"] for row in logged(tmp_path / "run") if "contrast" in row] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["packing", "padding_free"])
+def test_arguments_that_the_loss_does_not_know_are_refused(train, tmp_path, name):
+    with pytest.raises(InputError, match=f"^test: {name} does not go with r2d's loss"):
+        train(tmp_path, **{name: True})
+
+
+SPLITS = [(VARIANTS[0], 4, 1), (VARIANTS[1], 1, 4), (VARIANTS[2], 2, 2)]
+"""What is trained, rows of each process at a time, and how often these are accumulated."""
+
+WORKER = """
+import json, os, pathlib, sys, torch
+torch.set_num_threads(1)
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from tars.training.compute import ComputeMeter
+from tars.training.pivot_settings import PivotLoss
+from tars.training.r2d import train_r2d
+from tars.training.watch import Watch
+from tars.world.source import make_prompts
+from tars.world.teachers import teach
+
+folder = pathlib.Path(sys.argv[1])
+for number, (options, arguments) in enumerate(json.loads(sys.argv[2])):
+    mine = folder / f"{number}-{os.environ['RANK']}"
+    mine.mkdir()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    traces = teach(make_prompts("train", 40, 0), "pivots", 0)[:8]
+    watch = Watch(mine, stage="test", meter=ComputeMeter(1000), report=lambda tick: None)
+    train_r2d(model, tokenizer, traces, settings=PivotLoss(**options), arguments=arguments, seed=3, watch=watch,
+              max_tokens=None)
+    torch.save(torch.cat([w.detach().flatten() for w in model.parameters()]).double(), mine / "weights.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_change_neither_loss_nor_gradient(train, tagged_model, tagged_tokenizer, traces, tmp_path):
+    """Real processes that talk through gloo, each with half of the rows."""
+    start, folder = tagged_model(), tmp_path / "two"
+    start.save_pretrained(folder)
+    tagged_tokenizer.save_pretrained(folder)
+    sizes = ("per_device_train_batch_size", "gradient_accumulation_steps")
+    jobs = [
+        (vars(options), ARGUMENTS | ONE_STEP | dict(zip(sizes, split, strict=True)) | {"ddp_backend": "gloo"})
+        for options, *split in SPLITS
+    ]
+    in_two_processes([sys.executable, "-c", WORKER, str(folder), json.dumps(jobs)])
+    flat = torch.cat([weight.detach().flatten() for weight in start.parameters()]).double()
+    for number, (options, *_) in enumerate(SPLITS):
+        whole = one_step(train, tmp_path / f"one-{number}", traces, options, per_device_train_batch_size=8)
+        for rank in "01":
+            found = folder / f"{number}-{rank}"
+            assert_equal((logged(found)[0], torch.load(found / "weights.pt")), whole, flat)
+
+
+def in_two_processes(command):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    running = []
+    for rank in "01":
+        world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        running.append(subprocess.Popen(command, env=os.environ | world, stderr=subprocess.PIPE, text=True))
+    try:
+        for process in running:
+            _, said = process.communicate(timeout=240)
+            assert process.returncode == 0, said[-3000:]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
