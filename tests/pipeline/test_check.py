@@ -36,7 +36,10 @@ def test_the_tiny_recipe_is_right(recipe):
             "train.warm.args.max_steps: Input should be a valid integer, not 2.5",
         ),
         ({"train__tars__data": "traces"}, "train.tars.data: grpo cannot train on traces; say mix"),
-        ({"train__tars__method": "dpo", "train__tars__args": "{}"}, "train.tars.data: dpo cannot train on mix; say own"),
+        (
+            {"train__tars__method": "dpo", "train__tars__args": "{}"},
+            "train.tars.data: dpo cannot train on mix; say own",
+        ),
         ({"train__warm__own": "{samples: 4}"}, "train.warm.own: is not read by sft on traces; remove it"),
         ({"train__warm__pivot_loss": "{contrast: 0}"}, "train.warm.pivot_loss: is not read by sft on traces"),
         ({"train__warm__breaking": "{alpha: 1}"}, "train.warm.breaking: is for breakers; remove it"),
@@ -58,7 +61,10 @@ def test_the_tiny_recipe_is_right(recipe):
             "train.tars.rewards.pivots.judge: unknown 'world-step'; did you mean 'world-steps'?",
         ),
         ({"evaluation__behind": "{x: {defence: pivot-fliter}}"}, "unknown defence 'pivot-fliter'; did you mean"),
-        ({"evaluation__behind": "{x: {defence: perplexity}}"}, "evaluation.behind.x: perplexity needs tools; give it to"),
+        (
+            {"evaluation__behind": "{x: {defence: perplexity}}"},
+            "evaluation.behind.x: perplexity needs tools; give it to",
+        ),
         ({"train__warm__stop": "{every: 2}"}, "train.warm.stop: measuring needs data.validation"),
         ({"data__count": "500"}, "(pool: "),
         ({"data__prompts": "{source: prompts, path: none.jsonl}"}, "none.jsonl: no such file; check the path"),

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from tars.attacks.budget import Budget
 from tars.errors import InputError
+from tars.pipeline.rates import expand_rates
 from tars.pipeline.tools import Tool
 from tars.pipeline.tree import override, parse
 from tars.rewards.terms import TermName
@@ -163,7 +164,9 @@ class Arm:
             by it.
         validate_every: Steps between measurements on the validation prompts; 0 for none.
         stop: Ends the warm start early.
-        args: Verbatim to the config class of `tars.pipeline.methods`, and `max_length`, the longest trace.
+        args: Verbatim to TRL's or transformers' config class, and `max_length`, the longest trace.
+
+    In YAML an arm can have `rates`, several learning rates, and is then several arms; see `tars.pipeline.rates`.
     """
 
     method: MethodName
@@ -273,7 +276,7 @@ def load_recipe(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe
 def build_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     """Check a recipe's tree; `where` names it in errors. Raises `InputError` as `load_recipe` does."""
     try:
-        recipe = TypeAdapter(Recipe).validate_python(tree)
+        recipe = TypeAdapter(Recipe).validate_python(expand_rates(tree, where))
     except ValidationError as error:
         raise InputError(f"{where}: {_explain(error)}") from error
     _check(recipe, where)
