@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VLLM := .venv-vllm
 
-.PHONY: demo test slow check results attacks vllm clean
+.PHONY: demo test slow check results attacks compare vllm clean
 
 demo: $(READY)
 	$(BIN)/tars run recipes/micro.yaml
@@ -36,6 +36,12 @@ attacks: $(READY)
 	OMP_NUM_THREADS=1 sh recipes/micro-attacks.sh runs/micro-sweep runs/micro-attacks $(BIN)/tars
 	$(BIN)/tars report runs/micro-attacks/* -o docs/results/micro-attacks.md --title "Attacks in the micro-world" \
 		--command "make attacks" --brief
+
+# Every method of both papers, with three seeds.
+compare: $(READY)
+	$(BIN)/tars run recipes/micro-compare.yaml
+	$(BIN)/tars report runs/micro-compare -o docs/results/micro-compare.md --title "Every method in the micro-world" \
+		--command "make compare" --brief
 
 # torch is named first and pinned, so that pip takes the build that its sources offer for this machine.
 $(READY): pyproject.toml constraints.txt

@@ -94,6 +94,14 @@ def test_the_best_few_are_finished_ones():
     assert (trace.prompt, trace.reasoning, trace.answer) == (HARMFUL, "t", "a")
 
 
+def test_a_demonstration_keeps_the_tags_that_its_answer_shows_none_of():
+    text = "<think>\nt [SAFE]\n</think>\n\na [SAFE]"
+    tagged = Sample(HARMFUL, 0, Completion(text, "t [SAFE]", "a", "finished"), 1.0)
+    assert (as_trace(tagged).reasoning, as_trace(tagged).answer) == ("t [SAFE]", "a [SAFE]")
+    plain = Sample(HARMFUL, 0, Completion("a [SAFE]", None, "a", "finished"), 1.0)
+    assert (as_trace(plain).reasoning, as_trace(plain).answer) == (None, "a [SAFE]")
+
+
 def test_samples_come_back_from_their_rows_the_newest_of_each():
     made = [sample(0, None), sample(1, 0.5, HARMLESS, tokens=(None, None)), sample(0, 0.25)]
     rows = [json.loads(json.dumps(sample_row(one))) for one in made]

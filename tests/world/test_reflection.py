@@ -122,7 +122,7 @@ def test_rates_of_noise_on_2000_traces():
     assert refusals > 500 and within(obliging / refusals, how.oblige, refusals)
     for harmful, probability in ((True, how.reflect), (False, how.doubt)):
         n = noticed[harmful, True, True] + noticed[harmful, True, False]
-        assert n > 400 and within(noticed[harmful, True, True] / n, probability, n)
+        assert n > 300 and within(noticed[harmful, True, True] / n, probability, n)
         assert noticed[harmful, False, True] == 0
 
 

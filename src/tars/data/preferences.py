@@ -19,6 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from tars.models.replies import sendable
+from tars.reasoning import split
 from tars.types import KINDS, Completion, Prompt, Trace
 
 
@@ -92,8 +93,11 @@ def best_of(samples: Iterable[Sample], keep: int) -> list[Sample]:
 
 
 def as_trace(sample: Sample) -> Trace:
-    """A finished sample as a demonstration."""
-    return Trace(sample.prompt, sample.completion.reasoning, sample.completion.answer or "", "own")
+    """A finished sample as a demonstration, safety tags included: `Completion.answer` shows none."""
+    made = sample.completion
+    written = split(made.text, reasons=made.reasoning is not None)
+    answer = written.answer if written.stop == "finished" else made.answer
+    return Trace(sample.prompt, made.reasoning, answer or "", "own")
 
 
 def pair_row(pair: Pair) -> dict[str, Any]:

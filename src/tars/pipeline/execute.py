@@ -179,6 +179,7 @@ def _quiet_libraries() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    os.environ["TQDM_DISABLE"] = "1"  # TRL's, while it precomputes a reference
 
 
 def _make(stage: Stage, run: Path) -> float:

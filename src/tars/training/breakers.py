@@ -1,6 +1,6 @@
 """Circuit breakers: representations of harmful answers are turned away from what they were, all others held in place.
 
-Source: representation rerouting, Zou et al. 2024 (arXiv 2406.04313) §3.2 and algorithm 1, and its code
+Source: representation rerouting, Zou et al. 2024 (arXiv 2406.04313) algorithm 1, and its code
 (github.com/GraySwanAI/circuit-breakers, `src/lorra_circuit_breaker.py`): adapters in the layers up to the deepest one
 looked at, 150 steps at a constant learning rate of 1e-4, 16 pairs a batch. Departures: means are over tokens, where the
 code's retain loss also averages over padding; with T the whole run the schedule fits any length; layers above the

@@ -16,7 +16,7 @@ Weight = Annotated[float, Field(ge=0)]
 class Breaking:
     """How representations of harm are rerouted; the defaults are those published for Llama-3-8B.
 
-    Source: Zou et al. 2024 (arXiv 2406.04313), algorithm 1 and appendix A; the layers, the mask and the blank requests
+    Source: Zou et al. 2024 (arXiv 2406.04313), algorithm 1; the layers, the mask and the blank requests
     are of its code (github.com/GraySwanAI/circuit-breakers, `lorra_circuit_breaker_llama3_8b.sh`).
 
     Attributes:

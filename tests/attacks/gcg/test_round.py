@@ -99,6 +99,18 @@ def test_a_candidate_that_the_rendered_chat_changes_is_not_the_best(qwen, partie
     assert 0 < len(expected) < found.count
 
 
+def test_texts_that_are_checked_after_scoring_change_nothing_but_the_count(monkeypatch, parties, behaviors, qwen):
+    settings = replace(SMALL, width=150)
+    asked_once = asked(settings, parties, behaviors[:1])
+    expected = brute(settings, qwen, *asked_once[:3], asked_once[-1])
+    monkeypatch.setattr("tars.attacks.gcg.round.deciding_tokens", lambda _: None)
+    for late in (True, False):
+        monkeypatch.setattr("tars.attacks.gcg.round._sample_survives", lambda *_, late=late: late)
+        found = candidates_of_step(settings, *asked_once, Room())
+        assert found.best[0][1] == expected[0][1]
+        assert found.count >= len(expected) if late else found.count == len(expected)
+
+
 def test_with_a_buffer_the_best_ones_come_in_order(qwen, parties, behaviors):
     settings = replace(SMALL, buffer=5)
     track, state, places, terms, slopes, scores = asked(settings, parties, behaviors[:2])

@@ -12,28 +12,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 
 @contextmanager
-def grouped_attention(device: torch.device, last_layer: torch.nn.Module | None, scored: int) -> Iterator[None]:
-    """Within the block, models that run on SDPA attend by `attend`; on a CPU only.
-
-    Args:
-        device: Of the model.
-        last_layer: Of attention: it looks from the last `scored` tokens alone, and is 0 at others, which nothing reads.
-        scored: See there.
-    """
+def grouped_attention(device: torch.device) -> Iterator[None]:
+    """Within the block, models that run on SDPA attend by `attend`; on a CPU only."""
     if device.type != "cpu":
         yield
         return
-
-    def narrow(module: torch.nn.Module, query_RHLD: torch.Tensor, *args: Any, **others: Any) -> tuple[torch.Tensor, None]:
-        return attend(module, query_RHLD, *args, last=scored if module is last_layer else 0, **others)
-
-    AttentionInterface.register("sdpa", narrow)
+    AttentionInterface.register("sdpa", attend)
     try:
         yield
     finally:
@@ -48,7 +37,6 @@ def attend(
     mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
-    last: int = 0,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """What `sdpa_attention_forward` returns: `(R, L, H, D)`.
@@ -59,17 +47,14 @@ def attend(
         key_RGKD, value_RGKD: Of tokens seen and new ones.
         mask: `(R or 1, H or 1, L, K)`, added to the scores.
         scaling: Of the scores; `None` for 1 / √D.
-        last: Queries that count; others see nothing. 0 for all.
         others: Left to transformers, as is everything else where the mask is another one, or there is another bias.
     """
     (rows, heads, length, size), groups = query_RHLD.shape, key_RGKD.shape[1]
-    added = mask is not None and mask.dtype == query_RHLD.dtype == torch.float32
-    if mask is None or not added or others.get("position_bias") is not None:
+    plain = query_RHLD.dtype == torch.float32 and others.get("position_bias") is None
+    if mask is None or mask.dtype != torch.float32 or not plain:
         return sdpa_attention_forward(module, query_RHLD, key_RGKD, value_RGKD, mask, scaling=scaling, **others)
-    query_RHLD, mask = query_RHLD[:, :, -last:], mask[:, :, -last:]
     grouped = query_RHLD.reshape(rows * groups, -1, size)
-    score = torch.bmm(grouped, key_RGKD.flatten(0, 1).transpose(1, 2)).view(rows, heads, -1, key_RGKD.shape[2])
+    score = torch.bmm(grouped, key_RGKD.flatten(0, 1).transpose(1, 2)).view(rows, heads, length, -1)
     score = score.mul_(size**-0.5 if scaling is None else scaling).add_(mask)
     weight = score.softmax(-1).view(rows * groups, -1, score.shape[-1])
-    seen_RLHD = torch.bmm(weight, value_RGKD.flatten(0, 1)).view(rows, heads, -1, value_RGKD.shape[-1]).transpose(1, 2)
-    return F.pad(seen_RLHD, (0, 0, 0, 0, length - seen_RLHD.shape[1], 0)), None
+    return torch.bmm(weight, value_RGKD.flatten(0, 1)).view(rows, heads, length, -1).transpose(1, 2), None

@@ -17,7 +17,6 @@ from tars.attacks.gcg.terms import Term
 from tars.models.support import MASKED_ATTENTION, inner
 
 
-NARROW = lambda m: m.base_model.layers[-1].self_attn
 @torch.inference_mode()
 def score(term: Term, candidates_RS: torch.Tensor, cache: DynamicCache | None, same: int) -> torch.Tensor:
     """Loss of each candidate `(R,)`, in nats a target token.
@@ -39,7 +38,7 @@ def score(term: Term, candidates_RS: torch.Tensor, cache: DynamicCache | None, s
         past = _shared(cache, len(term.before_ids) + same, rows)
         ready = _mask_and_positions(model, past, ids_RT)
     scored = len(target_T)
-    with _last_layer_at(model, scored), grouped_attention(term.device, NARROW(model), scored):
+    with _last_layer_at(model, scored), grouped_attention(term.device):
         logits_RTV = model(
             input_ids=ids_RT, past_key_values=past, use_cache=past is not None, logits_to_keep=scored, **ready
         ).logits
