@@ -61,10 +61,19 @@ def test_what_it_does_not_cover_is_left_to_transformers(monkeypatch, change):
     assert asked == [1] and torch.equal(made, sdpa_attention_forward(layer, query, key, value, mask, **others)[0])
 
 
+def test_only_the_last_queries_are_looked_from_when_told():
+    layer, *rest = drawn(4, 2)
+    made, whole = attend(layer, *rest, last=3)[0], attend(layer, *rest)[0]
+    assert torch.allclose(made[:, 1:], whole[:, 1:], atol=1e-6) and not made[:, :1].any()
+
+
 def test_it_is_in_force_within_the_block_and_on_a_cpu_only():
-    with pytest.raises(KeyError), grouped_attention(torch.device("cpu")):
-        assert AttentionInterface()["sdpa"] is attend
+    layer, *rest = drawn(4, 2)
+    with pytest.raises(KeyError), grouped_attention(torch.device("cpu"), layer, 3):
+        ours = AttentionInterface()["sdpa"]
+        assert not ours(layer, *rest)[0][:, :1].any()
+        assert torch.equal(ours(drawn(4, 2)[0], *rest)[0], attend(layer, *rest)[0])
         raise KeyError
-    with grouped_attention(torch.device("meta")):
+    with grouped_attention(torch.device("meta"), None, 3):
         assert AttentionInterface()["sdpa"] is sdpa_attention_forward
     assert AttentionInterface()["sdpa"] is sdpa_attention_forward

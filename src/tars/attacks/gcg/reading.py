@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicLayer
 
 from tars.attacks.gcg.attention import grouped_attention
 from tars.attacks.gcg.terms import Term
-from tars.models.support import MASKED_ATTENTION, inner
+from tars.models.support import MASKED_ATTENTION
 
 
 @torch.inference_mode()
@@ -38,7 +38,7 @@ def score(term: Term, candidates_RS: torch.Tensor, cache: DynamicCache | None, s
         past = _shared(cache, len(term.before_ids) + same, rows)
         ready = _mask_and_positions(model, past, ids_RT)
     scored = len(target_T)
-    with _last_layer_at(model, scored), grouped_attention(term.device):
+    with _last_mlp_at(model, scored), grouped_attention(term.device, _last(model, "self_attn"), scored):
         logits_RTV = model(
             input_ids=ids_RT, past_key_values=past, use_cache=past is not None, logits_to_keep=scored, **ready
         ).logits
@@ -66,7 +66,7 @@ def _first(layer: Any, length: int, rows: int) -> Any:
 def _mask_and_positions(model: Any, past: DynamicCache, ids_RT: torch.Tensor) -> dict[str, torch.Tensor]:
     """One mask for all rows, added to the scores; the model would build one a row. Nothing if layers need several."""
     plain = all(type(layer) is DynamicLayer for layer in past.layers)
-    if not plain or inner(model).config.get_text_config()._attn_implementation not in MASKED_ATTENTION:
+    if not plain or model.config.get_text_config()._attn_implementation not in MASKED_ATTENTION:
         return {}
     new, seen = ids_RT.shape[1], past.get_seq_length()
     mask_TK = torch.full((new, seen + new), torch.finfo(model.dtype).min, dtype=model.dtype, device=ids_RT.device)
@@ -75,10 +75,9 @@ def _mask_and_positions(model: Any, past: DynamicCache, ids_RT: torch.Tensor) ->
 
 
 @contextmanager
-def _last_layer_at(model: Any, last: int) -> Iterator[None]:
+def _last_mlp_at(model: Any, last: int) -> Iterator[None]:
     """Within the block, the last layer's MLP sees only the last positions: nothing reads what it says of others."""
-    layers: Any = getattr(model.base_model, "layers", None)
-    mlp = getattr(layers[-1], "mlp", None) if layers else None
+    mlp = _last(model, "mlp")
     if mlp is None:
         yield
         return
@@ -92,3 +91,9 @@ def _last_layer_at(model: Any, last: int) -> Iterator[None]:
         yield
     finally:
         del mlp.forward
+
+
+def _last(model: Any, part: str) -> Any:
+    """A part of the last layer; `None` where layers are called otherwise."""
+    layers: Any = getattr(model.base_model, "layers", None)
+    return getattr(layers[-1], part, None) if layers else None
