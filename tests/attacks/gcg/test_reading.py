@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tars.attacks.gcg.gradient import slope
 from tars.attacks.gcg.reading import score
@@ -67,6 +68,18 @@ def test_heads_may_share_keys(tiny_qwen2, world_tokenizer, key_heads, same):
     term, candidates = Term(local, [5, 6, 7], [9, 10], [11, 12, 13]), drawn(same)
     cache = slope(term, CURRENT).cache
     assert score(term, candidates, cache, same).tolist() == pytest.approx(slow(term, candidates), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "gpt_oss"])
+def test_mixtures_of_experts_are_scored_too(world_tokenizer, kind):
+    torch.manual_seed(0)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_local_experts": 4}
+    config = AutoConfig.for_model(kind, vocab_size=len(world_tokenizer), pad_token_id=0, **heads, **shape)
+    local = LocalModel(AutoModelForCausalLM.from_config(config).eval(), world_tokenizer)
+    term, candidates = Term(local, [5, 6, 7], [9, 10], [11, 12, 13]), drawn(2)
+    cache = slope(term, CURRENT).cache
+    assert score(term, candidates, cache, 2).tolist() == pytest.approx(slow(term, candidates), abs=1e-4)
 
 
 def test_the_cache_and_the_model_are_left_as_they_were(term):

@@ -76,9 +76,12 @@ def _mask_and_positions(model: Any, past: DynamicCache, ids_RT: torch.Tensor) ->
 
 @contextmanager
 def _last_mlp_at(model: Any, last: int) -> Iterator[None]:
-    """Within the block, the last layer's MLP sees only the last positions: nothing reads what it says of others."""
+    """Within the block, the last layer's MLP sees only the last positions: nothing reads what it says of others.
+
+    A mixture of experts is left alone: some return more than what they say.
+    """
     mlp = _last(model, "mlp")
-    if mlp is None:
+    if mlp is None or hasattr(mlp, "experts"):
         yield
         return
     whole = mlp.forward
