@@ -3,7 +3,7 @@
 import pytest
 
 from tars.evaluation.metrics import clustered_mean, clustered_rate
-from tars.evaluation.summary import summarise
+from tars.evaluation.summary import compute_rows, summarise
 
 LABELS = {"run": "r", "method": "tars", "lambda": 0.5, "seed": 0}
 
@@ -169,3 +169,13 @@ def test_a_completion_without_tags_counts_where_its_model_writes_them():
 def test_a_model_without_tags_has_no_such_figures():
     rows = [row("harmful", "a", harmful=True, reasoning_tokens=3)]
     assert not {"tagged_steps", "unsafe_steps", "pivot_accuracy"} & {one["metric"] for one in summarise(rows, {})}
+
+
+def test_what_training_took_stands_beside_each_decoding():
+    rows = [row("harmful", "a"), row("harmful", "a", decoding="sampled"), row("harmful", "b")]
+    made = compute_rows(rows, LABELS, 6.5)
+    assert [(one["decoding"], one["metric"], one["value"], one["n"]) for one in made] == [
+        ("greedy", "train_tflops", 6.5, 1),
+        ("sampled", "train_tflops", 6.5, 1),
+    ]
+    assert compute_rows(rows, LABELS, None) == []

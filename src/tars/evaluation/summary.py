@@ -94,6 +94,19 @@ def summarise(rows: Sequence[Row], labels: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def compute_rows(rows: Sequence[Row], labels: Mapping[str, Any], tflops: float | None) -> list[Row]:
+    """Rows of `train_tflops`, what the model's training took, one for each decoding: figures and their cost together.
+
+    None if the compute is not known.
+    """
+    if tflops is None:
+        return []
+    shared = {"attack": "none", "metric": "train_tflops", "group": "all", "value": tflops, "n": 1}
+    found = dict.fromkeys((row["split"], row["decoding"]) for row in rows)
+    made = [{**labels, "split": split, "decoding": decoding} for split, decoding in found]
+    return [{**row, **shared, "lo": None, "hi": None} for row in made]
+
+
 def _with_tags(rows: Sequence[Row]) -> list[Row]:
     """The rows; where a model writes tags at all, the completions in which it does not tell so."""
     tagged = {(row["split"], row["decoding"]) for row in rows if "pivots" in row}

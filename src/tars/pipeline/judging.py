@@ -12,7 +12,7 @@ from tars.data.base import SourceRequest
 from tars.data.files import Table, read_table, text_ids
 from tars.errors import InputError, RunError
 from tars.evaluation.audit import HUMAN, QUESTIONS, Agreement, audit
-from tars.evaluation.summary import summarise
+from tars.evaluation.summary import compute_rows, summarise
 from tars.judges.base import Judge
 from tars.pipeline.summary import summary, write_summary
 from tars.pipeline.tree import dump
@@ -63,7 +63,8 @@ def _judge_stage(stage: Path, judge: Judge, out: Path, report: Report) -> list[d
                 log.append(*_judged(rows[start : start + BATCH], judge))
                 report(Tick(stage.name, min(start + BATCH, len(rows)), len(rows), "answers"))
             labels = {name: record.get(key) for name, key in _LABELS.items()} | {"run": out.resolve().name}
-            write_json(partial / "results.json", summarise(log.rows(), labels))
+            compute = compute_rows(log.rows(), labels, record.get("train_tflops"))
+            write_json(partial / "results.json", [*summarise(log.rows(), labels), *compute])
     return read_json(target / "results.json")
 
 

@@ -36,7 +36,7 @@ from tars.training.validation import Validation
 from tars.training.watch import Watch
 from tars.types import Prompt, Trace
 
-Trained = tuple[PreTrainedModel, Made]
+Trained = tuple[PreTrainedModel | PeftModel, Made]
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _adapted(model: PreTrainedModel, arm: Arm, seed: int) -> PreTrainedModel:
     return cast(PreTrainedModel, get_peft_model(model, LoraConfig(**{"task_type": "CAUSAL_LM", **arm.lora})))
 
 
-def _merged(model: PreTrainedModel) -> PreTrainedModel:
+def _merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     return cast(PreTrainedModel, model.merge_and_unload()) if isinstance(model, PeftModel) else model
 
 

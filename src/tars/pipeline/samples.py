@@ -7,7 +7,7 @@ in what they do with them share them; what drawing them cost counts against the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tars.data.preferences import Sample, read_samples
@@ -25,21 +25,12 @@ from tars.training.compute import TERA
 from tars.types import Completion, Sampling
 
 
-@dataclass(frozen=True)
 class Guided:
     """A model that is asked in a form of words, and whose answers begin as they are told to."""
 
-    model: Model
-    form: str
-    prefill: str
-
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    @property
-    def batch(self) -> int:
-        return self.model.batch
+    def __init__(self, model: Model, form: str, prefill: str) -> None:
+        self.model, self.form, self.prefill = model, form, prefill
+        self.name, self.batch = model.name, model.batch
 
     def generate(
         self, prompts: Sequence[str], sampling: Sampling, prefills: Sequence[str] | None = None

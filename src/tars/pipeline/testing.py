@@ -9,7 +9,7 @@ from tars.defences import READ_PIVOTS, Defence, defend, named_defence
 from tars.defences.no_thinking import NoThinking
 from tars.defences.views import View
 from tars.evaluation.run import Benchmark, evaluate
-from tars.evaluation.summary import summarise
+from tars.evaluation.summary import compute_rows, summarise
 from tars.evaluation.views import evaluate_views
 from tars.models.local import LocalModel
 from tars.models.pivot_tokens import find_pivots
@@ -43,8 +43,9 @@ def make_evaluated(job: Job) -> Made:
         seen = {f"{decoding}, {name}": sampling for decoding, sampling in decodings.items()}
         rows = evaluate(defend(local, defence), Benchmark(asked, split, seen), judge, log, **told)
     labels = {"run": job.run.resolve().name, "method": job.stage.arm, "lambda": job.stage.lam, "seed": job.stage.seed}
-    write_json(job.folder / "results.json", [*summarise(rows, labels), *_compute(rows, labels, training_tflops(job))])
-    return {"answers": len(rows)}
+    tflops = training_tflops(job)
+    write_json(job.folder / "results.json", [*summarise(rows, labels), *compute_rows(rows, labels, tflops)])
+    return {"answers": len(rows), "train_tflops": tflops}
 
 
 def behind(
@@ -84,22 +85,3 @@ def training_tflops(job: Job) -> float | None:
     while (made := job.record(name))["kind"] == "train":
         total, name = (total or 0.0) + made["tflops"], made["needs"][0]
     return total
-
-
-def _compute(rows: list[Row], labels: Mapping[str, Any], tflops: float | None) -> list[Row]:
-    """A row for each decoding, so that figures and what they took stand together."""
-    if tflops is None:
-        return []
-    shared = {
-        "attack": "none",
-        "metric": "train_tflops",
-        "group": "all",
-        "value": tflops,
-        "n": 1,
-        "lo": None,
-        "hi": None,
-    }
-    found = dict.fromkeys((row["split"], row["decoding"]) for row in rows)
-    return [
-        {**labels, "split": split, "decoding": decoding, **shared, "lo": None, "hi": None} for split, decoding in found
-    ]

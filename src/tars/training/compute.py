@@ -23,16 +23,16 @@ class ComputeMeter:
     Attributes:
         parameters: N.
         budget_tflops: Compute after which training ends, in 10¹² FLOPs; `None` for no limit.
-        prior_tflops: Spent on this run before its first step, for example on drawing the answers that it trains on.
         resumed_tflops: Spent before the checkpoint that this process resumed from, or before the first step.
+        prior_tflops: Spent on this run before its first step, for example on drawing the answers that it trains on.
     """
 
     parameters: int
     budget_tflops: float | None = None
-    prior_tflops: float = 0.0
     resumed_tflops: float = 0.0
     forward_tokens: int = 0
     trained_tokens: int = 0
+    prior_tflops: float = 0.0
 
     def read(self, trainer: Any) -> None:
         """Take over a trainer's token counts: a GRPO trainer counts its own, SFT's are in the trainer state."""
