@@ -100,3 +100,10 @@ def test_a_judge_that_also_trains_is_told_of(safety, judge, said):
     assert (said in told) if said else told == ""
     assert lead([replace(RUN, recipe=recipe)], [row("tars", 0.5, 0)], "test").endswith(told)
     assert same_judge({}) == same_judge({"rewards": 3}) == ""
+
+
+def test_an_arm_whose_own_rewards_are_the_judge_is_told_of():
+    tree = {"rewards": {"safety": "wildguard", "helpfulness": "reward-model"}, "evaluation": {"judge": "qwen3guard"}}
+    assert same_judge(tree) == ""
+    tree["train"] = {"a": {}, "b": {"rewards": {"safety": "qwen3guard", "helpfulness": "reward-model"}}}
+    assert same_judge(tree).startswith("Rewards and judge share qwen3guard: ")

@@ -91,19 +91,19 @@ def _tables(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked, brief:
 
 
 def _figures(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked) -> dict[str, tuple[str, str]]:
-    """Name to SVG and caption, for the first decoding; figures without data are left out."""
+    """Name to SVG and caption, for the first decoding; figures without data, or too crowded to read, are left out."""
     points, changes = frontier(rows), length_changes(rows, starts_of(runs))
     look = looks(methods_of(runs, [*rows, *(row for run in runs for row in run.rows)]))
     decoding = points[0].decoding if points else "greedy"
     here = [p for p in points if p.decoding == decoding and None not in (p.dsr.value, p.compliance.value)]
     found: dict[str, tuple[str, str]] = {}
-    if here:
+    if here and not crowded(here):
         found["frontier"] = (file_svg(frontier_figure(here, look, legend=True)), _frontier_caption(here))
     if crowded(points):
         found["comparison"] = (file_svg(comparison_figure(points, look)), _comparison_caption(points))
     if attacked.each:
         found |= _attack_figures(attacked, [p.arm for p in best(here)], look)
-    if lambdas(runs):
+    if lambdas(runs) and not crowded(here):
         found["learning"] = learning_sheet(runs, look)
     pairs = [(p.arm, of_arm(changes, p.arm, decoding)) for p in best(here)]
     pairs = [(arm, ours) for arm, ours in pairs if any(c.before.value is not None for c in ours)]

@@ -16,6 +16,10 @@ def title(runs: Sequence[Run]) -> str:
     return listed(dict.fromkeys(names))
 
 
+NAMED = 12
+"""Methods that a sentence lists; of more it says how many."""
+
+
 def lead(runs: Sequence[Run], rows: Sequence[Row], split: str | None) -> str:
     """One paragraph: methods, λs, seeds, split, decoding, then training and its cost if it is recorded."""
     if not rows:
@@ -23,7 +27,7 @@ def lead(runs: Sequence[Run], rows: Sequence[Row], split: str | None) -> str:
     methods = list(dict.fromkeys(str(row["method"]) for row in rows))
     seeds = {row.get("seed") for row in rows}
     lams = sorted({row["lambda"] for row in rows if row.get("lambda") is not None})
-    parts = [f"{count(len(methods), 'method')} ({listed(methods)})"]
+    parts = [count(len(methods), "method") + (f" ({listed(methods)})" if len(methods) <= NAMED else "")]
     parts += [f"λ = {listed(f'{lam:g}' for lam in lams)}"] if lams else []
     parts += [count(len(seeds), "seed")]
     measured = f"measured on the {split} split with {listed(decodings(rows))} decoding"
@@ -37,11 +41,14 @@ def same_judge(recipe: Mapping[str, Any]) -> str:
     A policy that has learned to please one judge looks good to it, and to no other. The world's oracles are exact:
     they have no faults to learn.
     """
-    rewards, evaluation = recipe.get("rewards"), recipe.get("evaluation")
-    if not isinstance(rewards, Mapping) or not isinstance(evaluation, Mapping):
+    evaluation, arms = recipe.get("evaluation"), recipe.get("train")
+    own = [arm.get("rewards") for arm in arms.values() if isinstance(arm, Mapping)] if isinstance(arms, Mapping) else []
+    rewards = [one for one in (recipe.get("rewards"), *own) if isinstance(one, Mapping)]
+    if not rewards or not isinstance(evaluation, Mapping):
         return ""
     judge = _opinion(evaluation.get("judge"))
-    shared = sorted(set().union(*(_opinion(rewards.get(role)) & judge for role in ("safety", "helpfulness"))))
+    opinions = [_opinion(one.get(role)) for one in rewards for role in ("safety", "helpfulness")]
+    shared = sorted(set().union(*(opinion & judge for opinion in opinions)))
     if shared == ["world"]:
         return ""
     return f"Rewards and judge share {listed(shared)}: test with another judge before you trust these rates." * bool(
