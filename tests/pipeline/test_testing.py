@@ -21,8 +21,8 @@ NAMED = {
 
 
 @pytest.fixture
-def local(tiny_qwen2, world_tokenizer):
-    return LocalModel(tiny_qwen2, world_tokenizer)
+def local(world_model, world_tokenizer):
+    return LocalModel(world_model(), world_tokenizer)
 
 
 def test_views_ask_nothing_and_the_others_ask_the_model(local):
