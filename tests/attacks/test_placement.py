@@ -51,7 +51,7 @@ def test_a_forged_reasoning_is_scored_with_its_answer(behavior, real):
     assert (parts.reasoning, parts.answer) == (forged_reasoning(one), target_of(one))
 
 
-@pytest.mark.parametrize("name", set(PLACEMENTS) - {"inside"})
+@pytest.mark.parametrize("name", sorted(set(PLACEMENTS) - {"inside"}))
 def test_a_turn_without_a_target_is_refused(name):
     with pytest.raises(InputError, match=r"behavior 'r': no target.*--targets FILE"):
         place(name, replace(REAL, facts={}))

@@ -36,11 +36,9 @@ def test_views_ask_nothing_and_the_others_ask_the_model(local):
     assert others["redrawn"].tries == 2
 
 
-def test_a_model_without_pivots_or_thoughts_is_spared_what_means_nothing_for_it(local):
+def test_a_model_without_pivots_is_spared_what_is_for_those_that_write_them(local):
     views, others = behind(NAMED, local, pivots=False)
-    assert (list(views), list(others)) == ([], ["unthinking", "reminded"])
-    local.reasons = False
-    assert list(behind(NAMED, local, pivots=False)[1]) == ["reminded"]
+    assert (list(views), list(others)) == ([], ["reminded"])
 
 
 @pytest.mark.parametrize("given", [{}, {"defence": "wall"}, {"defence": "pivot-stop", "refuse": "x"}])

@@ -33,12 +33,12 @@ DEFENCES: dict[str, type[Defence]] = {
     )
 }
 
-READ_PIVOTS = (PivotFilter.name, PivotStop.name, PivotResample.name)
-"""Those that do nothing to a model which writes no safety tags."""
+OF_R2D = (PivotFilter.name, PivotStop.name, PivotResample.name, NoThinking.name)
+"""Ways to use a model that was trained to write safety tags; the first three do nothing to another one."""
 
 __all__ = [
     "DEFENCES",
-    "READ_PIVOTS",
+    "OF_R2D",
     "Counts",
     "Defence",
     "DefenceTools",

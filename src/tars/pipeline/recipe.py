@@ -199,8 +199,8 @@ class Evaluation:
         judge: In `tars.judges`.
         max_tokens: Budget of a completion.
         decodings: Name -> temperature.
-        behind: Name -> a defence (`tars.defences`) and its options, behind which each arm is tested too; one of pivots
-            (`tars.defences.READ_PIVOTS`) only where an arm's model writes pivots.
+        behind: Name -> a defence (`tars.defences`) and its options, behind which each arm is tested too; one of R2D's
+            (`tars.defences.OF_R2D`) only where an arm's model writes pivots.
     """
 
     arms: list[str]

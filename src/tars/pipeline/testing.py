@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tars.defences import READ_PIVOTS, Defence, defend, named_defence
-from tars.defences.no_thinking import NoThinking
+from tars.defences import OF_R2D, Defence, defend, named_defence
 from tars.defences.views import View
 from tars.evaluation.run import Benchmark, evaluate
 from tars.evaluation.summary import compute_rows, summarise
@@ -53,7 +52,7 @@ def behind(
 ) -> tuple[dict[str, View], dict[str, Defence]]:
     """The recipe's defences that mean something for this model: views of what it says, and those that ask it.
 
-    Those that read pivots are for models that write them; closing a thought early is for models that think.
+    Those of R2D are for models that write pivots.
 
     Raises:
         InputError: No such defence or option.
@@ -61,7 +60,7 @@ def behind(
     views, others = dict[str, View](), dict[str, Defence]()
     for name, given in named.items():
         defence = read_defence(given)
-        if (defence.name in READ_PIVOTS and not pivots) or (isinstance(defence, NoThinking) and not local.reasons):
+        if defence.name in OF_R2D and not pivots:
             continue
         if (view := getattr(defence, "view", None)) is not None:
             views[name] = view(local.tokens_in)

@@ -107,7 +107,7 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked) -> di
         found["learning"] = learning_sheet(runs, look)
     pairs = [(p.arm, of_arm(changes, p.arm, decoding)) for p in best(here)]
     pairs = [(arm, ours) for arm, ours in pairs if any(c.before.value is not None for c in ours)]
-    if pairs:
+    if pairs and not crowded(here):
         found["length"] = (length_sheet(pairs, look), _length_caption(decoding))
     return found
 

@@ -30,7 +30,11 @@ def lead(runs: Sequence[Run], rows: Sequence[Row], split: str | None) -> str:
     parts = [count(len(methods), "method") + (f" ({listed(methods)})" if len(methods) <= NAMED else "")]
     parts += [f"λ = {listed(f'{lam:g}' for lam in lams)}"] if lams else []
     parts += [count(len(seeds), "seed")]
-    measured = f"measured on the {split} split with {listed(decodings(rows))} decoding"
+    every = decodings(rows)
+    behind = list(dict.fromkeys(name.partition(", ")[2] for name in every if ", " in name))
+    plain = [name for name in every if ", " not in name] or every
+    measured = f"measured on the {split} split with {listed(plain)} decoding"
+    measured += f", some also {listed(behind)}" if behind else ""
     warnings = dict.fromkeys(f" {said}" for run in runs if (said := same_judge(run.recipe)))
     return f"{', '.join(parts)}, {measured}.{_training(runs)}{''.join(warnings)}"
 
