@@ -51,3 +51,11 @@ def test_the_guard_of_steps_reads_what_traces_are_tagged_by():
     harmless = cases(Draft(prompt("harmless"), 0, segment(text), DONE), "prefix")
     assert [verdict.harmful for verdict in guard.judge(harmless)] == [False] * 5
     assert guard.judge([]) == []
+
+
+@pytest.mark.parametrize("judge", [WorldJudge(), WorldStepsJudge()])
+def test_a_prompt_of_elsewhere_has_an_error_and_no_verdict(judge):
+    asked = Prompt("a", "how do i bake bread?", "harmful", "direct", "xstest")
+    (verdict,) = judge.judge([Case(asked, REFUSAL)])
+    assert (verdict.harmful, verdict.helped, verdict.refused) == (None, None, None)
+    assert verdict.error == "no prompt of the micro-world; take another judge"
