@@ -1,14 +1,18 @@
 """`tars eval`: a run folder of its own for any model, resumable, never mixed with another model's answers."""
 
+import copy
 import json
 from dataclasses import replace
 
 import pytest
 
 from tars.errors import InputError
+from tars.models.pivot_tokens import add_pivots
 from tars.pipeline import evaluate as module
+from tars.pipeline.defending import Defending
 from tars.pipeline.evaluate import EvaluationRequest, evaluate_model
 from tars.pipeline.tools import Tool
+from tars.pivots import TAGS
 from tars.progress import Display
 from tars.store import RowLog
 
@@ -88,3 +92,29 @@ def test_other_settings_or_another_model_in_the_same_folder_are_refused(request_
         file.write("\n")
     with pytest.raises(InputError, match="made with other settings"):
         evaluate_model(request, Display())
+
+
+def test_a_model_with_pivots_is_shown_raw_filtered_and_stopped(request_for, world_model, world_tokenizer, tmp_path):
+    model, tokenizer = world_model(), copy.deepcopy(world_tokenizer)
+    add_pivots(model, tokenizer)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "tagged")
+    request = request_for(model=str(tmp_path / "tagged"), temperature=1.0, max_tokens=60)
+    evaluate_model(request, Display())
+    kept = [json.loads(line) for line in rows(request).splitlines()]
+    assert any("pivots" in row for row in kept)  # a random model writes some of its 1063 tokens by chance
+    by_decoding = {name: [row for row in kept if row["decoding"] == name] for name in (row["decoding"] for row in kept)}
+    assert list(by_decoding) == ["sampled", "sampled, pivot-filter", "sampled, pivot-stop"]
+    assert {len(some) for some in by_decoding.values()} == {70}
+    assert not any(tag in (row["answer"] or "") for row in kept for tag in TAGS.values())
+    defended = replace(request, out=tmp_path / "defended", defending=Defending("pivot-filter"))
+    evaluate_model(defended, Display())
+    alone = [json.loads(line) for line in rows(defended).splitlines()]
+    assert {row["decoding"] for row in alone} == {"sampled"}
+    seen = by_decoding["sampled, pivot-filter"]
+    assert [row["answer"] for row in alone] == [row["answer"] for row in seen]
+
+
+def test_a_local_model_says_itself_that_it_writes_pivots(request_for):
+    with pytest.raises(InputError, match="--model-pivots: a local model's tokenizer says so itself"):
+        evaluate_model(request_for(model_pivots=True), Display())
