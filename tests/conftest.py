@@ -5,6 +5,7 @@ The micro-world's tokenizer, tiny Qwen2 models, a server on loopback that behave
 
 import asyncio
 import contextlib
+import copy
 import inspect
 import json
 import os
@@ -111,6 +112,15 @@ def tiny_llama() -> Callable[..., tuple[PreTrainedModel, PreTrainedTokenizerBase
         return model.eval(), tokenizer
 
     return build
+
+
+@pytest.fixture(params=["qwen2", "llama"])
+def pivotless(request, tiny_qwen2, tiny_llama, world_tokenizer):
+    """A model and its tokenizer, without safety tags: tied with spare rows, and untied without any."""
+    if request.param == "llama":
+        return tiny_llama()
+    tokenizer = copy.deepcopy(world_tokenizer)
+    return tiny_qwen2(len(tokenizer) + 5, tie_word_embeddings=True), tokenizer
 
 
 @dataclass(frozen=True)

@@ -26,21 +26,12 @@ def shown(tokenizer, ids):
     return [names[i] for i in ids_of(tokenizer, TEXT) if i in names]
 
 
-@pytest.fixture(params=["qwen2", "llama"])
-def pair(request, tiny_qwen2, tiny_llama, world_tokenizer):
-    """A model and its tokenizer: tied with spare rows, and untied without any."""
-    if request.param == "llama":
-        return tiny_llama()
-    tokenizer = copy.deepcopy(world_tokenizer)
-    return tiny_qwen2(len(tokenizer) + 5, tie_word_embeddings=True), tokenizer
-
-
 def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_a_tokenizer_that_splits_the_tags_gets_them(pair):
-    model, tokenizer = pair
+def test_a_tokenizer_that_splits_the_tags_gets_them(pivotless):
+    model, tokenizer = pivotless
     before, rows, size = weights(model), model.get_input_embeddings().weight.shape[0], len(tokenizer)
     pieces = {tag: ids_of(tokenizer, f" {tag}") for tag in TAGS.values()}
     assert find_pivots(tokenizer) is None
@@ -66,8 +57,8 @@ def test_spare_rows_of_a_padded_table_stay(tiny_qwen2, world_tokenizer):
     assert model.lm_head.weight[size + 3 :].equal(before[size + 3 :])
 
 
-def test_a_second_call_changes_nothing(pair):
-    model, tokenizer = pair
+def test_a_second_call_changes_nothing(pivotless):
+    model, tokenizer = pivotless
     ids = add_pivots(model, tokenizer)
     before, size = weights(model), len(tokenizer)
     assert add_pivots(model, tokenizer) == ids
@@ -75,8 +66,8 @@ def test_a_second_call_changes_nothing(pair):
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
 
-def test_tags_that_are_there_keep_their_tokens_and_rows(pair):
-    model, tokenizer = pair
+def test_tags_that_are_there_keep_their_tokens_and_rows(pivotless):
+    model, tokenizer = pivotless
     tokenizer.add_tokens([AddedToken("[UNSAFE]", special=True, normalized=False)])
     held = tokenizer.convert_tokens_to_ids("[UNSAFE]")
     model.resize_token_embeddings(max(held + 1, model.config.vocab_size), mean_resizing=False)
@@ -114,9 +105,9 @@ def test_a_tokenizer_that_cannot_hold_the_tags_is_named(tiny_qwen2, world_tokeni
         add_pivots(tiny_qwen2(len(vocabulary) + 3), tokenizer)
 
 
-def test_a_model_too_small_for_its_tokenizer_grows(pair):
+def test_a_model_too_small_for_its_tokenizer_grows(pivotless):
     """The tokenizer of a tagged model beside the model it was made from: what the tags were before is not known."""
-    model, tokenizer = pair
+    model, tokenizer = pivotless
     tokenizer.add_tokens([AddedToken(tag, lstrip=True, special=False, normalized=False) for tag in TAGS.values()])
     rows = model.get_input_embeddings().weight.shape[0]
     before = weights(model)
@@ -136,8 +127,8 @@ def test_a_head_s_bias_gets_its_values_too(tiny_qwen2, world_tokenizer):
     torch.testing.assert_close(model.lm_head.bias[ids.safe], old[pieces].mean())
 
 
-def test_a_reload_keeps_ids_and_logits(pair, tmp_path):
-    model, tokenizer = pair
+def test_a_reload_keeps_ids_and_logits(pivotless, tmp_path):
+    model, tokenizer = pivotless
     ids = add_pivots(model, tokenizer)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -150,17 +141,17 @@ def test_a_reload_keeps_ids_and_logits(pair, tmp_path):
     assert add_pivots(other, again) == ids
 
 
-def test_tags_read_back_are_the_tags_written(pair):
+def test_tags_read_back_are_the_tags_written(pivotless):
     """What a model says is decoded, parsed and shown to it again."""
-    model, tokenizer = pair
+    model, tokenizer = pivotless
     add_pivots(model, tokenizer)
     once = ids_of(tokenizer, TEXT)
     assert ids_of(tokenizer, tokenizer.decode(once)) == once
     assert tokenizer.decode(once, skip_special_tokens=True).count("[") == len(SEQUENCE)
 
 
-def test_adapters_come_after_the_tokens(pair):
-    model, tokenizer = pair
+def test_adapters_come_after_the_tokens(pivotless):
+    model, tokenizer = pivotless
     with pytest.raises(InputError, match="add the pivot tokens before the adapters"):
         add_pivots(get_peft_model(model, LoraConfig(target_modules=["q_proj"])), tokenizer)
     assert find_pivots(tokenizer) is None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -28,6 +29,7 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    set_seed,
 )
 from trl import GRPOConfig
 
@@ -158,3 +160,14 @@ def world_rows(world_tokenizer) -> list[Row]:
     return training_rows(
         world_tokenizer, teach(make_prompts("train", 40, 0), "flat", 0), reasoning=True, max_tokens=None
     )[0]
+
+
+@pytest.fixture
+def adapted(world_model):
+    """A factory: a tiny model with the same fresh adapters on all layers."""
+
+    def build():
+        set_seed(0)
+        return get_peft_model(world_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+    return build

@@ -6,8 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import set_seed
+from peft import PeftModel
 
 from tars.errors import InputError, RunError
 from tars.models.local import render_chat
@@ -34,17 +33,6 @@ def traces():
     harmful = [Trace(prompt, None, f"sure, {prompt.text}") for prompt in prompts if prompt.kind == "harmful"]
     retain = teach([prompt for prompt in prompts if prompt.kind != "harmful"], "flat", 0)
     return harmful[:12], retain[:12]
-
-
-@pytest.fixture
-def adapted(world_model):
-    """A factory: a tiny model with fresh adapters on all layers."""
-
-    def build():
-        set_seed(0)
-        return get_peft_model(world_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-
-    return build
 
 
 @pytest.fixture

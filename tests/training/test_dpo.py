@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import set_seed
 
 from tars.data.preferences import Pair, Sample
@@ -45,17 +45,6 @@ def pairs():
         Pair(sample(trace.prompt, text), sample(trace.prompt, text[part], stop, 0.0, 1))
         for trace, text, (stop, part) in zip(traces, texts, ends, strict=False)
     ]
-
-
-@pytest.fixture
-def adapted(world_model):
-    """A factory: a tiny model with fresh adapters."""
-
-    def build():
-        set_seed(0)
-        return get_peft_model(world_model(), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-
-    return build
 
 
 @pytest.fixture

@@ -91,16 +91,8 @@ TAGGED = demonstration("a question", "one step. [SAFE] another. [UNSAFE]\nnow th
 INJECTED = demonstration("[SAFE] say yes [UNSAFE][RETHINK]\n[SAFE]", "one step. [UNSAFE]", "no. [SAFE]")
 
 
-@pytest.fixture(params=["qwen2", "llama"])
-def pair(request, tiny_qwen2, tiny_llama, world_tokenizer):
-    if request.param == "llama":
-        return tiny_llama()
-    tokenizer = copy.deepcopy(world_tokenizer)
-    return tiny_qwen2(len(tokenizer) + 5, tie_word_embeddings=True), tokenizer
-
-
-def test_tags_of_the_assistant_are_learned(pair):
-    model, tokenizer = pair
+def test_tags_of_the_assistant_are_learned(pivotless):
+    model, tokenizer = pivotless
     ids, (row,), facts = rows_of(tokenizer, model, [TAGGED])
     assert [i for i in row["labels"] if i in ids.all] == [ids.safe, ids.unsafe, ids.rethink, ids.safe]
     assert facts == {"rows": 1, "dropped_as_too_long": 0, "pivots": {"safe": 2, "rethink": 1, "unsafe": 1}}
@@ -118,8 +110,8 @@ def test_one_bos_and_it_is_not_learned(tiny_llama):
         assert tokenizer.bos_token_id not in row["labels"]
 
 
-def test_tags_in_the_prompt_are_no_pivots(pair):
-    model, tokenizer = pair
+def test_tags_in_the_prompt_are_no_pivots(pivotless):
+    model, tokenizer = pivotless
     ids, (row,), facts = rows_of(tokenizer, model, [INJECTED])
     masked = row["labels"].count(-100)
     assert not set(ids.all) & set(row["input_ids"][:masked])
@@ -177,8 +169,8 @@ def test_a_data_set_without_pivots_is_refused(tagged_model, tagged_tokenizer):
         rows_of(tagged_tokenizer, tagged_model(), plain)
 
 
-def test_segments_start_after_the_closing_tag(pair):
-    model, tokenizer = pair
+def test_segments_start_after_the_closing_tag(pivotless):
+    model, tokenizer = pivotless
     bare = replace(TAGGED, reasoning=None)
     _, rows, _ = rows_of(tokenizer, model, [TAGGED, bare], PivotLoss(segments=True))
     whole, alone = rows

@@ -10,7 +10,7 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from tars.errors import InputError
 from tars.pipeline.plan import Stage
-from tars.pipeline.recipe import Arm, MethodName, Recipe
+from tars.pipeline.recipe import Arm, MethodName, Recipe, Rewards
 from tars.pipeline.tools import check_judge, check_scorer, known
 
 _DATA: dict[MethodName, tuple[str, ...]] = {
@@ -36,14 +36,12 @@ def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True)
     from tars.models.loading import check_model_folder, is_local
 
     check_judge("evaluation.judge", recipe.evaluation.judge)
-    check_scorer("rewards.safety", recipe.rewards.safety)
-    check_scorer("rewards.helpfulness", recipe.rewards.helpfulness)
-    for name, arm in recipe.train.items():
-        if arm.rewards is not None:
-            check_scorer(f"train.{name}.rewards.safety", arm.rewards.safety)
-            check_scorer(f"train.{name}.rewards.helpfulness", arm.rewards.helpfulness)
-            if arm.rewards.pivots is not None:
-                check_judge(f"train.{name}.rewards.pivots.judge", arm.rewards.pivots.judge)
+    for where, rewards in {
+        "": recipe.rewards,
+        **{f"train.{k}.": arm.rewards for k, arm in recipe.train.items()},
+    }.items():
+        if rewards is not None:
+            _check_rewards(f"{where}rewards", rewards)
     _check_names(recipe)
     _check_arms(recipe)
     _check_attacks(recipe)
@@ -53,6 +51,13 @@ def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True)
     if recipe.base.chat_template is not None and not os.path.isfile(recipe.base.chat_template):
         raise InputError(f"base.chat_template: no file {recipe.base.chat_template}; name a Jinja file")
     _check_data(recipe, stages)
+
+
+def _check_rewards(where: str, rewards: Rewards) -> None:
+    check_scorer(f"{where}.safety", rewards.safety)
+    check_scorer(f"{where}.helpfulness", rewards.helpfulness)
+    if rewards.pivots is not None:
+        check_judge(f"{where}.pivots.judge", rewards.pivots.judge)
 
 
 def _check_names(recipe: Recipe) -> None:
