@@ -214,14 +214,8 @@ def _settings(request: AttackRequest, attack: Attack) -> dict[str, Any]:
     asked = _plain(asdict(request) | {"out": None, "attacks": None})
     how = _plain(asdict(attack))  # type: ignore[call-overload]
     read = [request.targets, *how.values(), *(word.rpartition("=")[2] for word in request.behaviors)]
-    return (
-        asked
-        | {"attack": attack.name, "with": how}
-        | {
-            "files": model_files(Path(request.model)),
-            "digests": file_digests(read),
-        }
-    )
+    found = {"files": model_files(Path(request.model)), "digests": file_digests(read)}
+    return asked | {"attack": attack.name, "with": how} | found
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,12 +36,10 @@ def check_recipe(recipe: Recipe, stages: Sequence[Stage], *, model: bool = True)
     from tars.models.loading import check_model_folder, is_local
 
     check_judge("evaluation.judge", recipe.evaluation.judge)
-    for where, rewards in {
-        "": recipe.rewards,
-        **{f"train.{k}.": arm.rewards for k, arm in recipe.train.items()},
-    }.items():
-        if rewards is not None:
-            _check_rewards(f"{where}rewards", rewards)
+    _check_rewards("rewards", recipe.rewards)
+    for name, arm in recipe.train.items():
+        if arm.rewards is not None:
+            _check_rewards(f"train.{name}.rewards", arm.rewards)
     _check_names(recipe)
     _check_arms(recipe)
     _check_attacks(recipe)

@@ -18,19 +18,7 @@ from tars.world.fingerprint import teacher_digests, world_fingerprint
 
 _UNREAD = SourceSpec("unread")
 
-_ADDED = (
-    "chat_template",
-    "traces",
-    "untagged",
-    "harmful",
-    "own",
-    "rewards",
-    "pivot_loss",
-    "breaking",
-    "lora",
-    "pivots",
-    "behind",
-)
+_ADDED = set("traces untagged harmful own rewards pivot_loss breaking lora chat_template pivots behind".split())
 """Keys of blocks that came later."""
 
 FORMAT = 2
