@@ -390,6 +390,8 @@ for number, (options, arguments) in enumerate(json.loads(sys.argv[2])):
     train_r2d(model, tokenizer, traces, settings=PivotLoss(**options), arguments=arguments, seed=3, watch=watch,
               max_tokens=None)
     torch.save(torch.cat([w.detach().flatten() for w in model.parameters()]).double(), mine / "weights.pt")
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()  # or gloo's threads are torn down at exit, which at times aborts
 """
 
 
