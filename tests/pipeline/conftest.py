@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tars.pipeline.recipe import Recipe, build_recipe
+from tars.pipeline.read_recipe import build_recipe
+from tars.pipeline.recipe import Recipe
 from tars.pipeline.tree import override, parse
 
 TINY = """

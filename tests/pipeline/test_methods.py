@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from tars.models.loading import load_model
 from tars.models.pivot_tokens import find_pivots
-from tars.pipeline.recipe import build_recipe
+from tars.pipeline.read_recipe import build_recipe
 from tars.pipeline.run import run_recipe
 from tars.progress import Display
 

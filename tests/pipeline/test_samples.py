@@ -6,7 +6,7 @@ import pytest
 
 from tars.errors import InputError
 from tars.models.local import LocalModel
-from tars.pipeline.recipe import build_recipe
+from tars.pipeline.read_recipe import build_recipe
 from tars.pipeline.run import train_arm
 from tars.pipeline.samples import Guided, read_stage
 from tars.progress import Display

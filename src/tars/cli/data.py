@@ -59,7 +59,7 @@ class Drawing:
     def _of_recipe(self, what: Sequence[str], out: Path | None) -> dict[str, Any]:
         from tars.pipeline.dry_run import mixture_of
         from tars.pipeline.named_sources import refuse_existing, write_prompts
-        from tars.pipeline.recipe import load_recipe
+        from tars.pipeline.read_recipe import load_recipe
 
         if len(what) > 1:
             raise InputError(f"{what[1]}: give one recipe, or sources without it")

@@ -35,7 +35,8 @@ class Run:
 
     def __call__(self) -> None:
         from tars.pipeline.dry_run import describe
-        from tars.pipeline.recipe import load_recipe, with_seed
+        from tars.pipeline.read_recipe import load_recipe
+        from tars.pipeline.recipe import with_seed
         from tars.pipeline.run import run_recipe
         from tars.progress import Display
         from tars.report.statement import same_judge

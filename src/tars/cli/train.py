@@ -27,7 +27,7 @@ class Train:
     overrides: Suppress[tuple[tuple[str, str], ...]] = ()
 
     def __call__(self) -> None:
-        from tars.pipeline.recipe import load_recipe
+        from tars.pipeline.read_recipe import load_recipe
         from tars.pipeline.run import train_arm
         from tars.progress import Display
 

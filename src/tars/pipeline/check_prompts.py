@@ -69,7 +69,8 @@ def _to_check(request: CheckRequest) -> tuple[list[Prompt], Benchmarks]:
 def _recipe_prompts(recipe: Path, request: CheckRequest) -> tuple[list[Prompt], Benchmarks]:
     """What a recipe trains on (its mix, not filtered by tokens, and its warm start), and what to compare it with."""
     from tars.pipeline.datasets import mixture, prompts_of, warm_traces  # imports transformers
-    from tars.pipeline.recipe import Arm, load_recipe
+    from tars.pipeline.read_recipe import load_recipe
+    from tars.pipeline.recipe import Arm
 
     whole = load_recipe(recipe)
     data = whole.data
