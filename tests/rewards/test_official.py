@@ -14,6 +14,7 @@ import torch
 from transformers import Qwen2ForSequenceClassification
 
 from tars.models.scratch import make_tokenizer
+from tars.rewards.completions import Rewarding
 from tars.rewards.format import FORMATS
 from tars.rewards.moderation import Moderation, ModerationScorer
 from tars.rewards.reward_model import LocalRewardModel, RewardModelScorer
@@ -81,7 +82,7 @@ def rewards(tools, rows):
     tokenizer, model, _ = tools
     safety = ModerationScorer(Service())
     helpfulness = RewardModelScorer(LocalRewardModel(model, tokenizer, budget=2000))
-    functions = reward_functions(tokenizer, safety=safety, helpfulness=helpfulness, check=FORMATS["paper"])
+    functions = reward_functions(tokenizer, Rewarding(safety, helpfulness, FORMATS["paper"]))
     columns = to_rows([prompt for prompt, _, _ in rows])
     ids = [tokenizer(text)["input_ids"] + [tokenizer.eos_token_id] * ended for _, text, ended in rows]
     given = {key: [row[key] for row in columns] for key in columns[0] if key != "prompt"}

@@ -8,6 +8,7 @@ import pytest
 from tars.errors import RunError
 from tars.models.pivot_tokens import add_pivots
 from tars.models.scratch import make_scratch
+from tars.rewards.completions import Rewarding
 from tars.rewards.format import FORMATS
 from tars.rewards.pivots import PivotReward
 from tars.rewards.rows import to_rows
@@ -41,10 +42,9 @@ class Recorder:
 
 def call(tokenizer, prompts, texts, safety=None, helpfulness=None, ended=True, **options):
     """Both rewards for texts, as TRL would ask for them, and the metrics logged."""
-    options = {"check": FORMATS["strict"], **options}
-    functions = reward_functions(
-        tokenizer, safety=safety or Recorder(), helpfulness=helpfulness or Recorder(0.5), **options
-    )
+    told = {name: options.pop(name) for name in ("prefilled", "end_ids") if name in options}
+    how = Rewarding(safety or Recorder(), helpfulness or Recorder(0.5), **{"check": FORMATS["strict"]} | options)
+    functions = reward_functions(tokenizer, how, **told)
     rows = to_rows(prompts)
     columns = {key: [row[key] for row in rows] for key in rows[0] if key != "prompt"}
     ids = [tokenizer(text)["input_ids"] + [tokenizer.eos_token_id] * ended for text in texts]
@@ -209,7 +209,7 @@ def test_trl_trains_on_them_and_logs_no_text(scratch, tmp_path, caplog):
 
     model, tokenizer = scratch
     failing = Recorder(None)  # no score for the harmless prompt: TRL wants to print it
-    functions = reward_functions(tokenizer, safety=Recorder(), helpfulness=failing, check=noise_passes, reasons=False)
+    functions = reward_functions(tokenizer, Rewarding(Recorder(), failing, noise_passes, reasons=False))
     settings = GRPOConfig(
         output_dir=str(tmp_path),
         per_device_train_batch_size=4,

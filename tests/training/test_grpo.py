@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from tars.errors import InputError, RunError
 from tars.models.local import LocalModel
+from tars.rewards.completions import Rewarding
 from tars.rewards.format import FORMATS
 from tars.rewards.oracles import WorldSafety, WorldTask
 from tars.rewards.trl import reward_functions
@@ -116,8 +117,8 @@ def test_a_completion_without_a_score_is_left_out_of_its_group(
 
 
 def split_rewards(model, tokenizer, safety):
-    options = {"safety": safety, "helpfulness": WorldTask(), "check": FORMATS["strict"], "reasons": False}
-    return reward_functions(tokenizer, **options, end_ids=LocalModel(model, tokenizer).eos_ids)
+    how = Rewarding(safety, WorldTask(), FORMATS["strict"], reasons=False)
+    return reward_functions(tokenizer, how, end_ids=LocalModel(model, tokenizer).eos_ids)
 
 
 def test_each_row_is_scored_by_the_scorer_of_its_kind(saved_world_model, world_tokenizer, make_watch, tmp_path):
@@ -196,9 +197,7 @@ def test_a_scorer_that_gives_nan_stops_the_run_and_what_was_written_stays(
     safety = Failing()
     rewards = reward_functions(
         world_tokenizer,
-        safety=safety,
-        helpfulness=WorldTask(),
-        check=lambda *_, **__: True,
+        Rewarding(safety, WorldTask(), lambda *_, **__: True),
         end_ids=LocalModel(model, world_tokenizer).eos_ids,
     )
     watch, arguments = make_watch(tmp_path / "run"), {**ARGUMENTS, "max_steps": 9}

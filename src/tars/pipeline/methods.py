@@ -17,11 +17,10 @@ from tars.models.pivot_tokens import add_pivots, find_pivots
 from tars.pipeline.datasets import mixture, mixture_traces, traces_of, warm_traces
 from tars.pipeline.job import Job, Made, benchmark_prompts
 from tars.pipeline.recipe import Arm, Data, MethodName, Own, Rewards, block
+from tars.pipeline.rewarding import open_rewards
 from tars.pipeline.samples import read_stage
 from tars.pipeline.tools import Tool, open_judge, open_scorer
 from tars.pivots import defuse, plain
-from tars.rewards.format import FORMATS
-from tars.rewards.pivots import PivotReward
 from tars.rewards.trl import reward_functions
 from tars.training.breakers import train_breakers
 from tars.training.breaking_settings import Breaking
@@ -139,13 +138,8 @@ def _grpo(training: Training) -> Trained:
     assert rewards is not None  # every plan gives GRPO its rewards
     functions = reward_functions(
         cast(Any, tokenizer),
-        safety=open_scorer(rewards.safety),
-        helpfulness=open_scorer(rewards.helpfulness),
-        check=FORMATS[rewards.format],
-        terms=rewards.terms,
-        reasons=training.arm.reasoning,
+        open_rewards(rewards, training.arm.reasoning),
         end_ids=LocalModel(training.model, tokenizer).eos_ids,
-        pivots=rewards.pivots and PivotReward(open_judge(rewards.pivots.judge), rewards.pivots.weight),
     )
     prompts = training.mixture()
     train_grpo(

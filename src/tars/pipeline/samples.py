@@ -17,9 +17,7 @@ from tars.pipeline.datasets import mixture
 from tars.pipeline.job import Job, Made
 from tars.pipeline.prefer import SAMPLES, Drawing, draw
 from tars.pipeline.recipe import Arm, Data, Own, Rewards, block
-from tars.pipeline.tools import open_scorer
-from tars.rewards.completions import Rewarding
-from tars.rewards.format import FORMATS
+from tars.pipeline.rewarding import open_rewards
 from tars.store import RowLog
 from tars.training.compute import TERA
 from tars.types import Completion, Sampling
@@ -56,10 +54,7 @@ def make_samples(job: Job) -> Made:
     local = LocalModel(model, tokenizer, name=job.stage.needs[0], reasons=settings["reasoning"])
     arm = Arm(method="dpo", ambiguous_share=settings["ambiguous_share"])
     prompts = mixture(data, arm, float(job.stage.lam or 0.0), seed, tokenizer)
-    rewarding = Rewarding(
-        open_scorer(rewards.safety), open_scorer(rewards.helpfulness), FORMATS[rewards.format], rewards.terms,
-        settings["reasoning"],
-    )  # fmt: skip
+    rewarding = open_rewards(rewards, settings["reasoning"])
     samples = draw(
         prompts,
         lambda: Guided(local, own.form, own.prefill),

@@ -1,6 +1,6 @@
-"""TARS's split rewards for completions outside of training: what ranks a model's own samples.
+"""TARS's split rewards: one rule for completions that a policy writes in training and for samples that are ranked.
 
-Source: TARS (arXiv 2507.00971) §3.3, Eq. 1-2, by `tars.rewards.split`; the same rule as `tars.rewards.trl`.
+Source: TARS (arXiv 2507.00971) §3.3, Eq. 1-2, by `tars.rewards.split`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 from tars.pivots import untagged
-from tars.reasoning import split
+from tars.reasoning import Parts, split
 from tars.rewards.format import FormatCheck
 from tars.rewards.pivots import PivotReward
 from tars.rewards.scorers import Scorer, scores
@@ -40,38 +40,70 @@ class Rewarding:
     pivots: PivotReward | None = None
 
 
-def rewards_of(prompts: Sequence[Prompt], completions: Sequence[Completion], how: Rewarding) -> list[float | None]:
-    """The reward of each completion in [0, 1]; `None` where the scorer that counts, or the guard, failed.
+@dataclass(frozen=True)
+class Written:
+    """One completion taken apart.
 
-    Only completions of the right form are sent to a scorer; the others earn 0. Raises `RunError` as `scores` does.
+    Attributes:
+        case: What scorers see: reasoning and answer without safety tags.
+        parts: The same with the tags, where the model writes any.
+        formed: It has the form that is asked for.
     """
-    cases = [Case(p, c.answer, c.reasoning) for p, c in zip(prompts, completions, strict=True)]
-    good = [_good(case, completion, how) for case, completion in zip(cases, completions, strict=True)]
+
+    case: Case
+    parts: Parts
+    formed: bool
+
+
+@dataclass(frozen=True)
+class Rewarded:
+    """What completions earn, an entry each.
+
+    Attributes:
+        values: In [0, 1]; `None` where the scorer that counts, or the guard, failed.
+        failures: Names of the terms that it fails.
+        agreed: Share of its safety tags that the guard agrees with; `None` where none was asked about.
+    """
+
+    values: list[float | None]
+    failures: list[list[TermName]]
+    agreed: list[float | None]
+
+
+def reward(written: Sequence[Written], how: Rewarding) -> Rewarded:
+    """Score each completion by the scorer of its prompt's kind.
+
+    Only completions of the right form that fail no term are sent to a scorer; the others earn 0. Raises `RunError` as
+    `scores` does.
+    """
+    failures = [failed(one.case, how.terms) for one in written]
+    passed = [one.formed and not failure for one, failure in zip(written, failures, strict=True)]
     score: dict[int, float | None] = {}
     for name in cast(tuple[Route, ...], get_args(Route)):
-        asked = [i for i, case in enumerate(cases) if good[i] and route(case.prompt.kind) == name]
+        asked = [i for i, one in enumerate(written) if passed[i] and route(one.case.prompt.kind) == name]
         scorer = how.safety if name == "safety" else how.helpfulness
-        score |= dict(zip(asked, scores(scorer, [cases[i] for i in asked]), strict=True))
-    rewards = [split_reward(case.prompt.kind, score.get(i), score.get(i), good[i]) for i, case in enumerate(cases)]
-    return rewards if how.pivots is None else _weighed(how.pivots, prompts, completions, rewards, good, how.reasons)
+        score |= dict(zip(asked, scores(scorer, [written[i].case for i in asked]), strict=True))
+    values = [
+        split_reward(one.case.prompt.kind, score.get(i), score.get(i), passed[i]) for i, one in enumerate(written)
+    ]
+    if how.pivots is None:
+        return Rewarded(values, failures, [None] * len(values))
+    tagged = [i for i, good in enumerate(passed) if good]
+    found = how.pivots.agreements([written[i].case.prompt for i in tagged], [written[i].parts for i in tagged])
+    known = dict(zip(tagged, found, strict=True))
+    agreed = [known.get(i) for i in range(len(values))]
+    return Rewarded([how.pivots.weighed(*pair) for pair in zip(values, agreed, strict=True)], failures, agreed)
 
 
-def _good(case: Case, completion: Completion, how: Rewarding) -> bool:
+def rewards_of(prompts: Sequence[Prompt], completions: Sequence[Completion], how: Rewarding) -> list[float | None]:
+    """The reward of each completion; see `reward`."""
+    return reward([_written(*pair, how) for pair in zip(prompts, completions, strict=True)], how).values
+
+
+def _written(prompt: Prompt, completion: Completion, how: Rewarding) -> Written:
     ended = completion.stop != "truncated"
-    formed = how.check(untagged(completion.text), ended=ended, prefilled=False, reasons=how.reasons)
-    return formed and not failed(case, how.terms)
-
-
-def _weighed(
-    pivots: PivotReward,
-    prompts: Sequence[Prompt],
-    completions: Sequence[Completion],
-    rewards: Sequence[float | None],
-    good: Sequence[bool],
-    reasons: bool,
-) -> list[float | None]:
-    """By their tags, which only the text still holds."""
-    asked = [i for i, passed in enumerate(good) if passed]
-    parts = [split(completions[i].text, ended=completions[i].stop != "truncated", reasons=reasons) for i in asked]
-    agreed = dict(zip(asked, pivots.agreements([prompts[i] for i in asked], parts), strict=True))
-    return [pivots.weighed(reward, agreed.get(i)) for i, reward in enumerate(rewards)]
+    return Written(
+        Case(prompt, completion.answer, completion.reasoning),
+        split(completion.text, ended=ended, reasons=how.reasons),
+        how.check(untagged(completion.text), ended=ended, prefilled=False, reasons=how.reasons),
+    )

@@ -11,18 +11,16 @@ are special tokens would vanish.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, cast
 
 from tars.pivots import untagged, without_tags
-from tars.reasoning import Parts, split
-from tars.rewards.format import FormatCheck
-from tars.rewards.pivots import PivotReward
+from tars.reasoning import split
+from tars.rewards.completions import Rewarded, Rewarding, Written, reward
 from tars.rewards.rows import from_row
 from tars.rewards.rows import to_rows as to_rows
-from tars.rewards.scorers import Scorer, scores
-from tars.rewards.split import Route, route, split_reward
-from tars.rewards.terms import TermName, failed
+from tars.rewards.split import Route, route
+from tars.rewards.terms import TermName
 from tars.types import KINDS, Case, Prompt
 
 COLUMNS = ("prompt_id", "kind", "category", "source", "behavior", "text", "facts")
@@ -42,16 +40,7 @@ class Tokenizer(Protocol):
 
 
 def reward_functions(
-    tokenizer: Tokenizer,
-    *,
-    safety: Scorer,
-    helpfulness: Scorer,
-    check: FormatCheck,
-    terms: Sequence[TermName] = (),
-    prefilled: bool = False,
-    reasons: bool = True,
-    end_ids: Collection[int] = (),
-    pivots: PivotReward | None = None,
+    tokenizer: Tokenizer, how: Rewarding, *, prefilled: bool = False, end_ids: Collection[int] = ()
 ) -> list[RewardFunction]:
     """`[safety, helpfulness]` for `GRPOTrainer(reward_funcs=...)`; the data set has the columns of `to_rows`.
 
@@ -62,109 +51,75 @@ def reward_functions(
 
     Args:
         tokenizer: Of the policy.
-        safety: Scores the answers to harmful prompts.
-        helpfulness: Scores the answers to the other prompts.
-        check: One of `tars.rewards.format.FORMATS`.
-        terms: Names in `tars.rewards.terms.TERMS`; a completion that fails one earns nothing.
+        how: What scores completions.
         prefilled: The template opens the think tag.
-        reasons: The policy is expected to think first.
         end_ids: Tokens that end a turn besides the tokenizer's `eos_token`, as in TRL's `eos_token_ids`.
-        pivots: Rewards right safety tags too.
 
     Raises:
         RunError: When called, if a scorer raises or gives a number outside [0, 1].
     """
-    from tars.models.pivot_tokens import find_pivots
-
-    # As at every model's boundary: where the tokenizer holds safety tags, answers are judged without them.
-    tagged = find_pivots(cast(Any, tokenizer)) is not None
-    bare = untagged if tagged else str
-    ends = {*end_ids} if tokenizer.eos_token_id is None else {*end_ids, tokenizer.eos_token_id}
     _silence_trl()
+    read = _reader(tokenizer, how, prefilled, end_ids)
 
-    def function(name: Route, scorer: Scorer) -> RewardFunction:
+    def function(name: Route) -> RewardFunction:
         def rewards(
             *, completion_ids: Sequence[Sequence[int]], log_metric: LogMetric | None = None, **columns: Any
         ) -> list[float | None]:
             prompts = [from_row({key: columns[key][i] for key in COLUMNS}) for i in range(len(completion_ids))]
             mine = [i for i, prompt in enumerate(prompts) if route(prompt.kind) == name]
-            texts = [_text(tokenizer, completion_ids[i], ends) for i in mine]
-            good = [check(bare(text), ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
-            parts = [split(text, ended=ended, prefilled=prefilled, reasons=reasons) for text, ended in texts]
-            seen = [without_tags(part) if tagged else part for part in parts]
-            cases = [Case(prompts[i], part.answer, part.reasoning) for i, part in zip(mine, seen, strict=True)]
-            failures = [failed(case, terms) for case in cases]
-            passed = [f and not failure for f, failure in zip(good, failures, strict=True)]
-            values = _rewards(scorer, cases, passed)
-            agreed: dict[int, float | None] = {}
-            if pivots is not None:
-                agreed = _agreements(pivots, cases, parts, passed)
-                values = [pivots.weighed(value, agreed.get(i)) for i, value in enumerate(values)]
+            written = [read(prompts[i], completion_ids[i]) for i in mine]
+            found = reward(written, how)
             if log_metric is not None:
-                _log(log_metric, [prompts[i] for i in mine], good, values)
-                _log_terms(log_metric, [prompts[i] for i in mine], failures, terms)
-                _log_pivots(log_metric, [prompts[i] for i in mine], agreed)
-            placed = dict(zip(mine, values, strict=True))
+                _log(log_metric, written, found, how.terms)
+            placed = dict(zip(mine, found.values, strict=True))
             return [placed.get(i) for i in range(len(prompts))]
 
         rewards.__name__ = name
         return rewards
 
-    return [function("safety", safety), function("helpfulness", helpfulness)]
+    return [function("safety"), function("helpfulness")]
 
 
-def _text(tokenizer: Tokenizer, token_ids: Sequence[int], ends: Collection[int]) -> tuple[str, bool]:
-    """Text without its end-of-turn token, and whether there was one."""
-    ended = bool(token_ids) and token_ids[-1] in ends
-    kept = list(token_ids[:-1] if ended else token_ids)
-    return tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False), ended
+def _reader(
+    tokenizer: Tokenizer, how: Rewarding, prefilled: bool, end_ids: Collection[int]
+) -> Callable[[Prompt, Sequence[int]], Written]:
+    """Takes generated ids apart. As at every model's boundary, answers to a tokenizer with tags are without them."""
+    from tars.models.pivot_tokens import find_pivots
+
+    tagged = find_pivots(cast(Any, tokenizer)) is not None
+    ends = {*end_ids} if tokenizer.eos_token_id is None else {*end_ids, tokenizer.eos_token_id}
+
+    def read(prompt: Prompt, ids: Sequence[int]) -> Written:
+        ended = bool(ids) and ids[-1] in ends
+        text = tokenizer.decode(
+            list(ids[:-1] if ended else ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        told = {"ended": ended, "prefilled": prefilled, "reasons": how.reasons}
+        parts = split(text, **told)
+        seen = without_tags(parts) if tagged else parts
+        formed = how.check(untagged(text) if tagged else text, **told)
+        return Written(Case(prompt, seen.answer, seen.reasoning), parts, formed)
+
+    return read
 
 
-def _rewards(scorer: Scorer, cases: Sequence[Case], good: Sequence[bool]) -> list[float | None]:
-    """Eq. 1-2 for cases of one route. Only good completions are sent to the scorer."""
-    asked = [i for i, formatted in enumerate(good) if formatted]
-    score = dict(zip(asked, scores(scorer, [cases[i] for i in asked]), strict=True))
-    return [split_reward(case.prompt.kind, score.get(i), score.get(i), good[i]) for i, case in enumerate(cases)]
-
-
-def _agreements(
-    pivots: PivotReward, cases: Sequence[Case], parts: Sequence[Parts], passed: Sequence[bool]
-) -> dict[int, float | None]:
-    """Of the completions that passed: the others earn nothing whatever their tags are."""
-    asked = [i for i, good in enumerate(passed) if good]
-    found = pivots.agreements([cases[i].prompt for i in asked], [parts[i] for i in asked])
-    return dict(zip(asked, found, strict=True))
-
-
-def _log(
-    log_metric: LogMetric, prompts: Sequence[Prompt], good: Sequence[bool], values: Sequence[float | None]
-) -> None:
+def _log(log_metric: LogMetric, written: Sequence[Written], found: Rewarded, terms: Sequence[TermName]) -> None:
+    """By kind, over the completions of that kind."""
     for kind in KINDS:
-        rows = [i for i, prompt in enumerate(prompts) if prompt.kind == kind]
-        known = [value for i in rows if (value := values[i]) is not None]
+        rows = [i for i, one in enumerate(written) if one.case.prompt.kind == kind]
         if not rows:
             continue
-        log_metric(f"format_rate/{kind}", sum(good[i] for i in rows) / len(rows))
+        known = [value for i in rows if (value := found.values[i]) is not None]
+        agreed = [value for i in rows if (value := found.agreed[i]) is not None]
+        log_metric(f"format_rate/{kind}", sum(written[i].formed for i in rows) / len(rows))
         if known:
             log_metric(f"reward/{kind}", sum(known) / len(known))
         if len(known) < len(rows):
             log_metric(f"scorer_error_rate/{kind}", 1 - len(known) / len(rows))
-
-
-def _log_terms(
-    log_metric: LogMetric, prompts: Sequence[Prompt], failures: Sequence[Sequence[str]], terms: Sequence[TermName]
-) -> None:
-    for kind in KINDS:
-        ours = [failure for prompt, failure in zip(prompts, failures, strict=True) if prompt.kind == kind]
-        for term in terms if ours else ():
-            log_metric(f"{term}_rate/{kind}", sum(term in failure for failure in ours) / len(ours))
-
-
-def _log_pivots(log_metric: LogMetric, prompts: Sequence[Prompt], agreed: Mapping[int, float | None]) -> None:
-    for kind in KINDS:
-        known = [value for i, value in agreed.items() if prompts[i].kind == kind and value is not None]
-        if known:
-            log_metric(f"pivot_agreement/{kind}", sum(known) / len(known))
+        for term in terms:
+            log_metric(f"{term}_rate/{kind}", sum(term in found.failures[i] for i in rows) / len(rows))
+        if agreed:
+            log_metric(f"pivot_agreement/{kind}", sum(agreed) / len(agreed))
 
 
 def _silence_trl() -> None:
