@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tars.errors import InputError, RunError
-from tars.training import bench_pivot, r2d
+from tars.training import r2d
 from tars.training.bench_pivot import bench_cpo
 from tars.training.target_loss import TargetLoss
 
@@ -48,11 +48,3 @@ def test_a_model_of_one_s_own_is_benched(tiny_llama):
 def test_nothing_to_time_with_is_wrong_input(few):
     with pytest.raises(InputError, match="give at least 1 of each"):
         bench_cpo(**few)
-
-
-def test_the_order_has_both_sides_in_every_round():
-    order = bench_pivot._order(5)
-    rounds = [order[i : i + 2] for i in range(0, len(order), 2)]
-    assert len(rounds) == 6
-    assert all(sorted(one) == ["cpo", "sft"] for one in rounds)
-    assert len({tuple(one) for one in rounds}) == 2

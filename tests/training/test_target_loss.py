@@ -6,6 +6,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+from tars.training import target_loss
 from tars.training.pretraining import DocumentBatches, Pretrainer
 from tars.training.target_loss import TargetLoss, _mask
 from tars.world.settings import Pretraining
@@ -112,6 +113,33 @@ def test_the_head_runs_on_learned_positions_only(world_model, world_tokenizer, w
     config = SFTConfig(**settings(tmp_path, **SFT, per_device_train_batch_size=len(world_rows)))
     one_step(Ours, model, config, world_rows, world_tokenizer)
     assert seen == [sum(label != -100 for row in world_rows for label in row["labels"][1:])]
+
+
+@pytest.mark.parametrize("positions", [1, 60, 200, 10**6])
+def test_rows_by_groups_keep_their_order(world_model, world_tokenizer, world_rows, tmp_path, monkeypatch, positions):
+    """Whatever goes through the model together, logits come out row by row."""
+    monkeypatch.setattr(target_loss, "POSITIONS", positions)
+    config = SFTConfig(**settings(tmp_path, **SFT))
+    trainer = Ours(
+        model=world_model(), args=config, train_dataset=Dataset.from_list(world_rows), processing_class=world_tokenizer
+    )
+    rows = [{"input_ids": [3, 4], "labels": [-100, -100]}, *world_rows]  # nothing to learn from the first
+    inputs = trainer.data_collator(rows)
+    learned = inputs["labels"][:, 1:] != -100
+    with torch.no_grad():
+        ours = trainer._learned_logits(trainer.model, dict(inputs))
+        whole = trainer.model.eval()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+    torch.testing.assert_close(ours, whole[:, :-1][learned], atol=1e-5, rtol=1e-4)
+
+
+def test_a_group_is_as_wide_as_its_longest_row_and_no_larger_than_allowed(monkeypatch):
+    monkeypatch.setattr(target_loss, "POSITIONS", 12)
+    learned = torch.zeros(6, 14, dtype=torch.bool)
+    for row, last in enumerate([3, 13, 2, 5, None, 4]):
+        if last is not None:
+            learned[row, 1 : last + 1] = True
+    groups = [(rows.tolist(), width) for rows, width in target_loss._groups(learned)]
+    assert groups == [([1], 14), ([3, 5], 6), ([0, 2, 4], 4)]
 
 
 def test_only_padding_on_the_right_does_without_a_mask():

@@ -1,4 +1,4 @@
-"""`tars bench step | endpoint | gcg | gcg-options`: ours against others, in one process."""
+"""`tars bench step | sft | cpo | endpoint | gcg | gcg-options`: ours against others, in one process."""
 
 from __future__ import annotations
 
@@ -153,7 +153,37 @@ class Cpo:
         print_figures(asdict(bench), as_json=self.json)
 
 
+@dataclass
+class Sft:
+    """Time a step of supervised training with our loss against the same step with TRL's, in turn."""
+
+    teacher: str = "correlated"
+    """Whose traces are learned: correlated, pivots (the longest), safe ..."""
+    batch: int = 32
+    """Rows a step."""
+    rounds: int = 24
+    """Timed rounds."""
+    threads: int = 1
+    """CPU threads."""
+    json: bool = False
+    """Print figures as one JSON object with ratio, ours, theirs, unit."""
+
+    def __call__(self) -> None:
+        from tars.progress import Display, Tick
+        from tars.training.bench_sft import bench_sft
+
+        with Display() as display:
+            bench = bench_sft(
+                teacher=self.teacher,
+                batch=self.batch,
+                rounds=self.rounds,
+                threads=self.threads,
+                report=lambda done, total: display(Tick("bench sft", done, total, "steps")),
+            )
+        print_figures(asdict(bench), as_json=self.json)
+
+
 BENCH = Group(
     "Time us against others, same work, alternating in one process.",
-    {"step": Step, "cpo": Cpo, "endpoint": Endpoint, "gcg": GcgSteps, "gcg-options": GcgOptions},
+    {"step": Step, "sft": Sft, "cpo": Cpo, "endpoint": Endpoint, "gcg": GcgSteps, "gcg-options": GcgOptions},
 )

@@ -1,30 +1,26 @@
 """What Contrastive Pivot Optimization adds to a step of supervised training: `tars bench cpo`.
 
 One process trains one model with one trainer on the same rows; each round runs a step of plain SFT's loss (the one
-`tars.training.sft` has) and one of R2D's with CPO, in an order drawn anew. The learning rate is 0, so that every step
-sees the same weights. Before anything is timed, both compute their loss of one batch, and it ends the bench if R2D's
-part without CPO is not the plain one. The first round is a warm-up and is not counted.
+`tars.training.sft` has) and one of R2D's with CPO (`tars.training.paired_steps`). Before anything is timed, both
+compute their loss of one batch, and it ends the bench if R2D's part without CPO is not the plain one.
 """
 
 from __future__ import annotations
 
-import random
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback
-from trl.trainer.sft_config import SFTConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
-from tars.errors import InputError, RunError
+from tars.errors import RunError
 from tars.models.local import token_id
-from tars.models.pivot_tokens import PivotIds, add_pivots
+from tars.models.pivot_tokens import add_pivots
 from tars.models.threads import cpu_threads
+from tars.training.paired_steps import PairedSteps, Stopwatch, check_size, step_arguments
 from tars.training.pivot_settings import PivotLoss
 from tars.training.pretraining import new_model
 from tars.training.r2d import Collator, PivotTrainer, pivot_rows
@@ -34,31 +30,19 @@ from tars.world.source import make_prompts
 from tars.world.teachers import teach
 from tars.world.tokenizer import build_tokenizer
 
-Side = Literal["cpo", "sft"]
-
 TOLERANCE = 1e-4
 """Largest accepted relative difference of the likelihood between the two sides."""
 
 
 @dataclass(frozen=True)
-class CpoBench:
-    """The result of `bench_cpo`; all times are in seconds per optimizer step.
+class CpoBench(PairedSteps):
+    """Steps with CPO against plain ones.
 
     Attributes:
-        ratio: Median over rounds of the step with CPO over the plain one beside it.
-        ours: Median step with CPO.
-        theirs: Median plain step.
-        n: Timed steps of each side.
-        seconds: The timed steps of each side, round by round.
         tokens: Learned tokens in a step.
         pivots: Pivots in a step.
     """
 
-    ratio: float
-    ours: float
-    theirs: float
-    n: int
-    seconds: dict[Side, list[float]]
     tokens: int
     pivots: int
     unit: str = "s/step"
@@ -67,7 +51,7 @@ class CpoBench:
 class BothLosses(PivotTrainer):
     """R2D's trainer that can also take a step of plain SFT, as `TargetLoss` computes and the Trainer counts it."""
 
-    side: Side = "cpo"
+    side = "cpo"
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Any:
         if self.side == "cpo":
@@ -79,33 +63,6 @@ class BothLosses(PivotTrainer):
     ) -> Any:
         loss = PivotTrainer.compute_loss if self.side == "cpo" else TargetLoss.compute_loss
         return loss(self, model, inputs, return_outputs, num_items_in_batch)
-
-
-@dataclass
-class _Stopwatch(TrainerCallback):
-    """Sets the side of each step before its batches are fetched, and keeps the times."""
-
-    order: list[Side]
-    report: Callable[[int, int], None] | None
-    trainer: BothLosses = field(init=False)
-    seconds: list[float] = field(default_factory=list)
-    start: float = 0.0
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._next()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.seconds.append(time.perf_counter() - self.start)
-        if self.report is not None:
-            self.report(len(self.seconds), len(self.order))
-        self._next()
-
-    def _next(self) -> None:
-        if len(self.seconds) < len(self.order):
-            self.trainer.side = self.order[len(self.seconds)]
-        self.start = time.perf_counter()
 
 
 def bench_cpo(
@@ -132,21 +89,28 @@ def bench_cpo(
         InputError: No rounds, rows or threads to time with.
         RunError: The two sides disagree on the likelihood.
     """
-    if min(batch, rounds, threads) < 1:
-        raise InputError(f"{rounds} rounds of {batch} rows on {threads} threads: give at least 1 of each")
+    check_size(batch, rounds, threads)
     tokenizer = tokenizer or build_tokenizer()
     model = model or new_model(tokenizer, Pretraining(), 0)
     pivots = add_pivots(model, tokenizer)
     traces = teach(make_prompts("train", batch, 0), "pivots", 0)
     rows, facts = pivot_rows(tokenizer, traces, pivots, settings=settings, max_tokens=None)
-    watch = _Stopwatch(_order(rounds), report)
+    watch = Stopwatch(("cpo", "sft"), rounds, report)
     with tempfile.TemporaryDirectory() as folder, cpu_threads(threads):
-        watch.trainer = _trainer(model, tokenizer, rows, pivots, settings, folder, watch)
+        trainer = BothLosses(
+            model=model,
+            args=step_arguments(folder, rows, watch),
+            train_dataset=Dataset.from_list(rows * len(watch.order)),
+            processing_class=tokenizer,
+            data_collator=Collator(token_id(tokenizer, "pad") or 0),
+            pivots=pivots,
+            settings=settings,
+        )
         if not settings.segments:
-            check_likelihood(watch.trainer, rows)
-        watch.trainer.train()
+            check_likelihood(trainer, rows)
+        watch.watch(trainer)
     tokens = sum(label >= 0 for row in rows for label in row["labels"])
-    return _summary(watch, tokens, sum(facts["pivots"].values()))
+    return CpoBench(**vars(watch.result()), tokens=tokens, pivots=sum(facts["pivots"].values()))
 
 
 def check_likelihood(trainer: BothLosses, rows: list[dict[str, Any]]) -> None:
@@ -162,66 +126,3 @@ def check_likelihood(trainer: BothLosses, rows: list[dict[str, Any]]) -> None:
         theirs = TargetLoss.compute_loss(trainer, trainer.model, inputs).item()
     if abs(ours - theirs) > TOLERANCE * abs(theirs):
         raise RunError(f"the two sides disagree, so timing them would mean nothing: likelihood {ours} and {theirs}")
-
-
-def _trainer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: list[dict[str, Any]],
-    pivots: PivotIds,
-    settings: PivotLoss,
-    folder: str,
-    watch: _Stopwatch,
-) -> BothLosses:
-    """Every step has all rows."""
-    args = SFTConfig(
-        output_dir=folder,
-        per_device_train_batch_size=len(rows),
-        max_steps=len(watch.order),
-        learning_rate=0.0,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        train_sampling_strategy="sequential",
-        bf16=torch.cuda.is_available(),
-        gradient_checkpointing=False,
-        use_cpu=not torch.cuda.is_available(),
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
-    )
-    trainer = BothLosses(
-        model=model,
-        args=args,
-        train_dataset=Dataset.from_list(rows * len(watch.order)),
-        processing_class=tokenizer,
-        data_collator=Collator(token_id(tokenizer, "pad") or 0),
-        callbacks=[watch],
-        pivots=pivots,
-        settings=settings,
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def _order(rounds: int) -> list[Side]:
-    """Both sides in each round, in an order of its own; one round more than is counted."""
-    draw, order = random.Random(0), list[Side]()
-    for _ in range(rounds + 1):
-        order += draw.sample(("cpo", "sft"), 2)
-    return order
-
-
-def _summary(watch: _Stopwatch, tokens: int, pivots: int) -> CpoBench:
-    steps = list(zip(watch.order, watch.seconds, strict=True))[2:]
-    seconds: dict[Side, list[float]] = {side: [s for name, s in steps if name == side] for side in ("cpo", "sft")}
-    return CpoBench(
-        ratio=statistics.median(a / b for a, b in zip(seconds["cpo"], seconds["sft"], strict=True)),
-        ours=statistics.median(seconds["cpo"]),
-        theirs=statistics.median(seconds["sft"]),
-        n=len(seconds["cpo"]),
-        seconds=seconds,
-        tokens=tokens,
-        pivots=pivots,
-    )
