@@ -65,6 +65,14 @@ def test_stages_without_lambda_have_a_key_of_their_own(make_run):
     assert 'aria-label="KL to the reference against training compute, λ –"' in group.panels[0].svgs[0]
 
 
+def test_lengths_behind_a_defence_are_shown_only_where_there_are_no_raw_ones(make_run):
+    run, look = load_run(make_run(methods=("warm", "tars"), lams=(0.5,))), looks(["warm", "tars"])
+    raw = [one for one in length_changes(run.rows) if one.decoding == "greedy"]
+    filtered = [replace(one, decoding="greedy, filtered") for one in raw]
+    assert [group.key for group in lengths([*raw, *filtered], [Arm("tars", 0.5)], look)] == ["greedy"]
+    assert [group.key for group in lengths(filtered, [Arm("tars", 0.5)], look)] == ["greedy, filtered"]
+
+
 def test_lengths_show_the_arms_that_have_a_before(make_run):
     run = load_run(make_run(methods=("warm", "tars"), seeds=(0,)))
     arms = [Arm("warm"), Arm("tars", 0.5), Arm("tars", 0.5)]

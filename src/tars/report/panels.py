@@ -80,9 +80,12 @@ def learning(runs: Sequence[Run], look: Mapping[str, Look]) -> list[Group]:
 
 
 def lengths(changes: Sequence[LengthChange], arms: Sequence[Arm], look: Mapping[str, Look]) -> list[Group]:
-    """For each decoding and arm, reasoning length and the share of short traces by category."""
-    groups = []
-    for decoding in dict.fromkeys(c.decoding for c in changes):
+    """For each decoding and arm, reasoning length and the share of short traces by category.
+
+    What stands behind a defence is left out beside its raw decoding: there it is about answers, not about thoughts.
+    """
+    groups, every = [], dict.fromkeys(c.decoding for c in changes)
+    for decoding in (name for name in every if ", " not in name or name.partition(", ")[0] not in every):
         found = [(arm, of_arm(changes, arm, decoding)) for arm in dict.fromkeys(arms)]
         found = [(arm, ours) for arm, ours in found if any(c.before.value is not None for c in ours)]
         panels = [_length_panel(i, arm, ours, look, longest(found)) for i, (arm, ours) in enumerate(found)]

@@ -112,6 +112,8 @@ def _told_apart(runs: Sequence[Run], paths: Sequence[Path]) -> list[Run]:
 
 def clean(text: str) -> str:
     """Text that any encoder and terminal can bear, with nothing invisible left in it."""
+    if text.isascii() and text.isprintable():  # nearly all text, and there is much of it
+        return text
     text = _SURROGATE.sub("\ufffd", text.replace("\r\n", "\n"))
     text = _CONTROL.sub(lambda m: chr(0x2400 + ord(m[0])) if m[0] < " " else "\ufffd", text)
     return _INVISIBLE.sub(lambda m: f"\u27e8U+{ord(m[0]):04X}\u27e9", text)
@@ -128,8 +130,11 @@ def clean_all(value: Any) -> Any:
     return [clean_all(item) for item in value] if isinstance(value, list) else value
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Cleaned objects of a JSONL file; a last line that was cut off in writing is left out."""
+def read_lines(path: Path, *, cleaned: bool = True) -> Iterator[dict[str, Any]]:
+    """Objects of a JSONL file; a last line that was cut off in writing is left out.
+
+    What is not `cleaned` here must be before it is shown: cleaning takes longer than reading.
+    """
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     last = max((i for i, line in enumerate(lines) if line.strip()), default=-1)
     for number, line in enumerate(lines):
@@ -141,7 +146,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                     return
                 raise InputError(f"{path}, line {number + 1}: not JSON; remove the line") from error
             if isinstance(row, dict):
-                yield clean_all(row)
+                yield clean_all(row) if cleaned else row
 
 
 def is_synthetic(runs: Iterable[Run]) -> bool:

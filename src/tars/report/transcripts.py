@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tars.analysis.attacked import under_attack
-from tars.report.runs import Run, Stage, read_lines
+from tars.report.runs import Run, Stage, clean_all, read_lines
 
 PER_GROUP = 12
 MAX_BYTES = 1_800_000
@@ -37,18 +37,18 @@ def choose(runs: Sequence[Run], split: str | None, attacked: str | None = None) 
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     total = 0
     for run, stage in _first_seeds(runs):
-        for row in read_lines(stage.completions) if stage.completions else ():
+        for row in read_lines(stage.completions, cleaned=False) if stage.completions else ():
             wanted = attacked if under_attack(row) else split
             if wanted is None or row.get("split") in (wanted, None):
                 total += 1
-                example = _example(run, stage, row)
-                key = tuple(example.get(k) for k in ("method", "lambda", "attack", "category", "decoding"))
-                group = groups.setdefault(key, [])
+                place = (str(row.get(name)) for name in ("attack", "category", "decoding"))
+                group = groups.setdefault((stage.info.get("arm") or stage.name, stage.info.get("lambda"), *place), [])
                 if len(group) < PER_GROUP:
-                    group.append(example)
+                    group.append(_example(run, stage, clean_all(row)))
+    sizes = [[len(json.dumps(example)) + 2 for example in group] for group in groups.values()]
     for per_group in range(PER_GROUP, 0, -1):
-        shown = [g[rank] for rank in range(per_group) for g in groups.values() if rank < len(g)]
-        if len(json.dumps(shown)) <= MAX_BYTES:
+        if sum(sum(group[:per_group]) for group in sizes) <= MAX_BYTES:
+            shown = [g[rank] for rank in range(per_group) for g in groups.values() if rank < len(g)]
             return Transcripts(shown, total, per_group)
     return Transcripts(_as_many_as_fit([group[0] for group in groups.values()]), total, 1)
 
