@@ -39,6 +39,7 @@ class LocalModel:
     ) -> list[Completion]:
         """One completion for each user message, in order; see `tars.models.base.Model`."""
         begun = [self.encode(text) for text in prefills] if prefills is not None else [[] for _ in prompts]
+        asked = {prompt: self.prompt_ids(prompt) for prompt in dict.fromkeys(prompts)}
         completions: list[Completion] = []
         for start in range(0, len(prompts), self.batch):
             # A generator for each batch: what is drawn does not depend on which batches ran before a resume.
@@ -46,7 +47,7 @@ class LocalModel:
             some = slice(start, start + self.batch)
             ids = generate_ids(
                 self.model,
-                [self.prompt_ids(prompt) + begin for prompt, begin in zip(prompts[some], begun[some], strict=True)],
+                [asked[prompt] + begin for prompt, begin in zip(prompts[some], begun[some], strict=True)],
                 max_new_tokens=sampling.max_tokens,
                 eos_ids=self.eos_ids,
                 pad_id=self.pad_id,
