@@ -70,6 +70,10 @@ def test_a_step_is_drawn_until_it_is_safe():
     assert counts.unseen == 6 + 4
 
 
+def test_many_prompts_are_asked_together():
+    assert defend(Drawn({}), PivotResample()).batch == 4 * Drawn.batch
+
+
 def test_what_stays_unsafe_stays_and_later_steps_are_drawn_too():
     kept = "<think>\na [SAFE]"
     later = f"{kept} bad [UNSAFE] e [SAFE]"

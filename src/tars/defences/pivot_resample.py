@@ -26,6 +26,10 @@ from tars.store import fingerprint
 from tars.types import Completion, Sampling
 
 
+TOGETHER = 4
+"""Batches of the model whose turns are drawn again together."""
+
+
 @dataclass(frozen=True)
 class PivotResample:
     """Draw steps of the reasoning that are tagged [UNSAFE] again."""
@@ -88,6 +92,8 @@ class ResampledModel(DefendedModel):
     def __init__(self, model: Model, settings: PivotResample) -> None:
         super().__init__(model, settings.name)
         self.settings = settings
+        # Few turns need a draw and fewer the next one: of many prompts together, enough to keep the model busy.
+        self.batch = TOGETHER * model.batch
 
     def generate(
         self, prompts: Sequence[str], sampling: Sampling, prefills: Sequence[str] | None = None
