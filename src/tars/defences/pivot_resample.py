@@ -25,7 +25,6 @@ from tars.reasoning import OPEN
 from tars.store import fingerprint
 from tars.types import Completion, Sampling
 
-
 TOGETHER = 4
 """Batches of the model whose turns are drawn again together."""
 
