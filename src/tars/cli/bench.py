@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tars.cli.group import Group
 from tars.cli.printing import print_figures
+
+
+def _time(bench: Callable[..., Any], command: Any, name: str, unit: str) -> None:
+    """Run a bench with a command's options, its progress on screen, and print its figures."""
+    from tars.progress import Display, Tick
+
+    how = {option: value for option, value in asdict(command).items() if option != "json"}
+    with Display() as display:
+        found = bench(**how, report=lambda done, total: display(Tick(f"bench {name}", done, total, unit)))
+    print_figures(asdict(found), as_json=command.json)
 
 
 @dataclass
@@ -25,18 +36,9 @@ class Step:
     """Print figures as one JSON object with ratio, ours, theirs, unit."""
 
     def __call__(self) -> None:
-        from tars.progress import Display, Tick
         from tars.training.bench import bench_step
 
-        with Display() as display:
-            bench = bench_step(
-                dtype=self.dtype,
-                model=self.model,
-                rounds=self.rounds,
-                threads=self.threads,
-                report=lambda done, total: display(Tick("bench step", done, total, "rounds")),
-            )
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_step, self, "step", "rounds")
 
 
 @dataclass
@@ -50,14 +52,8 @@ class Endpoint:
 
     def __call__(self) -> None:
         from tars.models.bench import bench_endpoint
-        from tars.progress import Display, Tick
 
-        with Display() as display:
-            bench = bench_endpoint(
-                rounds=self.rounds,
-                report=lambda done, total: display(Tick("bench endpoint", done, total, "rounds")),
-            )
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_endpoint, self, "endpoint", "rounds")
 
 
 @dataclass
@@ -87,12 +83,8 @@ class GcgSteps:
 
     def __call__(self) -> None:
         from tars.attacks.gcg.bench import bench_gcg
-        from tars.progress import Display, Tick
 
-        how = {name: value for name, value in asdict(self).items() if name != "json"}
-        with Display() as display:
-            bench = bench_gcg(**how, report=lambda done, total: display(Tick("bench gcg", done, total, "rounds")))
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_gcg, self, "gcg", "rounds")
 
 
 @dataclass
@@ -116,14 +108,8 @@ class GcgOptions:
 
     def __call__(self) -> None:
         from tars.attacks.gcg.bench_options import bench_options
-        from tars.progress import Display, Tick
 
-        how = {name: value for name, value in asdict(self).items() if name != "json"}
-        with Display() as display:
-            bench = bench_options(
-                **how, report=lambda done, total: display(Tick("bench gcg-options", done, total, "searches"))
-            )
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_options, self, "gcg-options", "searches")
 
 
 @dataclass
@@ -140,17 +126,9 @@ class Cpo:
     """Print figures as one JSON object with ratio, ours, theirs, unit."""
 
     def __call__(self) -> None:
-        from tars.progress import Display, Tick
         from tars.training.bench_pivot import bench_cpo
 
-        with Display() as display:
-            bench = bench_cpo(
-                batch=self.batch,
-                rounds=self.rounds,
-                threads=self.threads,
-                report=lambda done, total: display(Tick("bench cpo", done, total, "rounds")),
-            )
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_cpo, self, "cpo", "steps")
 
 
 @dataclass
@@ -169,18 +147,9 @@ class Sft:
     """Print figures as one JSON object with ratio, ours, theirs, unit."""
 
     def __call__(self) -> None:
-        from tars.progress import Display, Tick
         from tars.training.bench_sft import bench_sft
 
-        with Display() as display:
-            bench = bench_sft(
-                teacher=self.teacher,
-                batch=self.batch,
-                rounds=self.rounds,
-                threads=self.threads,
-                report=lambda done, total: display(Tick("bench sft", done, total, "steps")),
-            )
-        print_figures(asdict(bench), as_json=self.json)
+        _time(bench_sft, self, "sft", "steps")
 
 
 BENCH = Group(

@@ -16,11 +16,10 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
-from tars.errors import RunError
 from tars.models.local import token_id
 from tars.models.pivot_tokens import add_pivots
 from tars.models.threads import cpu_threads
-from tars.training.paired_steps import PairedSteps, Stopwatch, check_size, step_arguments
+from tars.training.paired_steps import PairedSteps, Stopwatch, check_equal, check_size, step_arguments
 from tars.training.pivot_settings import PivotLoss
 from tars.training.pretraining import new_model
 from tars.training.r2d import Collator, PivotTrainer, pivot_rows
@@ -29,9 +28,6 @@ from tars.world.settings import Pretraining
 from tars.world.source import make_prompts
 from tars.world.teachers import teach
 from tars.world.tokenizer import build_tokenizer
-
-TOLERANCE = 1e-4
-"""Largest accepted relative difference of the likelihood between the two sides."""
 
 
 @dataclass(frozen=True)
@@ -124,5 +120,4 @@ def check_likelihood(trainer: BothLosses, rows: list[dict[str, Any]]) -> None:
         counted = PivotTrainer._get_num_items_in_batch(trainer, [inputs], trainer.accelerator.device)
         ours = trainer._terms(trainer.model, inputs, counted).distillation.item()
         theirs = TargetLoss.compute_loss(trainer, trainer.model, inputs).item()
-    if abs(ours - theirs) > TOLERANCE * abs(theirs):
-        raise RunError(f"the two sides disagree, so timing them would mean nothing: likelihood {ours} and {theirs}")
+    check_equal(ours, theirs)

@@ -11,19 +11,16 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 
-from tars.errors import InputError
+from tars.errors import InputError, RunError
 
-
-class Sided(Protocol):
-    """A trainer that takes its loss from one side or the other."""
-
-    side: str
+TOLERANCE = 1e-4
+"""Largest accepted relative difference between the losses of the two sides."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Stopwatch(TrainerCallback):
     sides: tuple[str, str]
     rounds: int
     report: Callable[[int, int], None] | None = None
-    trainer: Sided = field(init=False)
+    trainer: Any = field(init=False)
     seconds: list[float] = field(default_factory=list)
     start: float = 0.0
 
@@ -73,7 +70,7 @@ class Stopwatch(TrainerCallback):
 
     def watch(self, trainer: Trainer) -> None:
         """Run all steps of a trainer that has a `side`."""
-        self.trainer = trainer  # type: ignore[assignment]
+        self.trainer = trainer
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(self)
         trainer.train()
@@ -100,6 +97,12 @@ def check_size(batch: int, rounds: int, threads: int) -> None:
     """Raises `InputError` where there is nothing to time, or nothing to time it with."""
     if min(batch, rounds, threads) < 1:
         raise InputError(f"{rounds} rounds of {batch} rows on {threads} threads: give at least 1 of each")
+
+
+def check_equal(ours: float, theirs: float) -> None:
+    """Raises `RunError` where the two sides' losses of the same rows differ by more than rounding."""
+    if not abs(ours - theirs) <= TOLERANCE * abs(theirs):  # so said, NaN is a difference
+        raise RunError(f"the two sides disagree, so timing them would mean nothing: loss {ours} and {theirs}")
 
 
 def step_arguments(folder: str, rows: Sequence[Any], watch: Stopwatch) -> SFTConfig:
