@@ -180,7 +180,7 @@ def test_harmless_prompts_are_not_near_harmful_benchmarks(published):
 
 
 BOUNDED = """
-import itertools, json, random, resource, time
+import itertools, json, pathlib, random, re, time
 from tars.data.contamination import check
 from tars.types import Prompt
 
@@ -196,8 +196,10 @@ training += [Prompt(f"copy-{p.id}", f"{p.text} and {p.text}", "harmful", "c", "t
 before = time.process_time()
 findings = check(training, {"b": benchmark})
 seconds = time.process_time() - before
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(json.dumps({"seconds": seconds, "gib": peak, "copies": len({f.prompt for f in findings if "copy" in f.prompt})}))
+# Not getrusage: its peak begins with that of the process that started this one.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())
+copies = {finding.prompt for finding in findings if "copy" in finding.prompt}
+print(json.dumps({"seconds": seconds, "gib": int(peak[1]) / 2**20, "copies": len(copies)}))
 """
 
 
