@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from tars.errors import InputError, RunError
+from tars.models.growing_cache import GrowingLayer, growing_cache
 from tars.models.support import MASKED_ATTENTION, attention_mask_4d, decoding_unsupported, inner
 
 COMPACT_BELOW = 0.8
@@ -68,7 +68,7 @@ class _Rows:
         # Where every layer sees all keys, a ready mask spares the model building one in every step; a model
         # with sliding windows needs one per kind of layer and builds them from the padding mask.
         mask = self.valid_RN[:, : self.width]
-        plain = all(type(layer) is DynamicLayer for layer in self.cache.layers)
+        plain = all(isinstance(layer, GrowingLayer) for layer in self.cache.layers)
         if plain and self.causal.config.get_text_config()._attn_implementation in MASKED_ATTENTION:
             mask = attention_mask_4d(self.causal, mask[:, None, None])
         else:
@@ -133,7 +133,7 @@ def _read_prompts(causal: Any, prompt_ids: Sequence[Sequence[int]], pad_id: int,
     device = causal.device
     ids_UP, valid_UP, owner_R = ids_UP.to(device), valid_UP.to(device), owner_R.to(device)
     position_UP = (valid_UP.cumsum(1) - 1).clamp(min=0)
-    cache = DynamicCache(config=causal.config)
+    cache = growing_cache(causal.config)
     logits_UV = _logits(causal, ids_UP, valid_UP.long(), position_UP, cache)
     valid_UN = torch.nn.functional.pad(valid_UP, (0, budget), value=True)
     every = torch.arange(len(number), device=device)
