@@ -10,11 +10,12 @@ from tars.training.pivot_settings import PivotLoss
 
 SAFE, RETHINK, UNSAFE = PIVOTS = (2, 0, 3)
 VOCABULARY = 6
+PAIR = PivotLoss(rethink="none")  # [SAFE] against [UNSAFE], as in the paper
 SETTINGS = [
     PivotLoss(balanced=balanced, segments=segments, rethink=rethink)
     for balanced in (False, True)
     for segments in (False, True)
-    for rethink in ("safe", "unsafe", "both", "none")
+    for rethink in ("mutual", "none")
 ]
 
 
@@ -35,7 +36,7 @@ def test_cpo_by_hand():
     logits[0, SAFE], logits[0, UNSAFE] = 3.0, 1.0
     logits[1, SAFE], logits[1, UNSAFE] = 0.5, -0.5
     logits.requires_grad_(True)
-    found = terms(logits, [SAFE, UNSAFE, 5], PivotLoss())
+    found = terms(logits, [SAFE, UNSAFE, 5], PAIR)
     assert found.contrast.item() == pytest.approx(0.720095, abs=1e-6)
     assert found.right == 1
     found.contrast.backward()
@@ -47,29 +48,39 @@ def test_cpo_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("rethink", "wanted"),
-    [
-        ("safe", math.log(1 + math.exp(2 - 1))),
-        ("unsafe", math.log(1 + math.exp(-1 - 1))),
-        ("both", math.log(1 + (math.exp(2) + math.exp(-1)) / math.exp(1))),
-        ("none", 0.0),
-    ],
+    ("right", "wrong"), [(SAFE, (RETHINK, UNSAFE)), (RETHINK, (SAFE, UNSAFE)), (UNSAFE, (SAFE, RETHINK))]
 )
-def test_what_rethink_contrasts_with(rethink, wanted):
+def test_each_contrasts_with_both_others(right, wrong):
     """By hand, from the probabilities: p(t⁻) / p(t⁺) is what stands beside the 1."""
     logits = torch.zeros(1, VOCABULARY)
     logits[0, SAFE], logits[0, RETHINK], logits[0, UNSAFE] = 2.0, 1.0, -1.0
-    logits.requires_grad_(True)
-    found = terms(logits, [RETHINK], PivotLoss(rethink=rethink))
-    assert found.contrast.item() == pytest.approx(wanted, abs=1e-6)
+    weight = logits[0].exp()
+    wanted = math.log(1 + float(sum(weight[one] for one in wrong) / weight[right]))
+    assert terms(logits, [right], PivotLoss()).contrast.item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_rethink_without_a_contrast_has_neither_loss_nor_gradient():
+    logits = torch.randn(1, VOCABULARY, requires_grad=True)
+    found = terms(logits, [RETHINK], PAIR)
     found.contrast.backward()
-    assert logits.grad.isfinite().all()
-    assert bool(logits.grad.any()) == (rethink != "none")
+    assert found.contrast == 0 and not logits.grad.any()
+
+
+@pytest.mark.parametrize("rethink", ["mutual", "none"])
+def test_the_contrast_is_calibrated(rethink):
+    """Of ten equal steps eight are [SAFE], one [RETHINK] and one [UNSAFE]: a model that says just that is at rest."""
+    labels, shares = [SAFE] * 8 + [RETHINK, UNSAFE], {SAFE: 0.8, RETHINK: 0.1, UNSAFE: 0.1}
+    logits_V = torch.zeros(VOCABULARY, dtype=torch.double)
+    for token, share in shares.items():
+        logits_V[token] = math.log(share)
+    logits_V.requires_grad_(True)
+    terms(logits_V.expand(len(labels), -1), labels, PivotLoss(rethink=rethink)).contrast.backward()
+    torch.testing.assert_close(logits_V.grad, torch.zeros_like(logits_V), atol=1e-9, rtol=0)
 
 
 def test_a_kind_without_contrast_does_not_dilute_the_others():
     logits, labels = torch.zeros(4, VOCABULARY), [SAFE, RETHINK, RETHINK, RETHINK]
-    assert terms(logits, labels, PivotLoss(rethink="none")).contrast.item() == pytest.approx(math.log(2))
+    assert terms(logits, labels, PAIR).contrast.item() == pytest.approx(math.log(2))
 
 
 def test_balanced_adds_the_means_of_each_kind():
@@ -78,8 +89,9 @@ def test_balanced_adds_the_means_of_each_kind():
     logits[:, SAFE] = 2.0
     low, high = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     labels = [SAFE, SAFE, UNSAFE, SAFE]
-    assert terms(logits, labels, PivotLoss()).contrast.item() == pytest.approx((3 * low + high) / 4)
-    assert terms(logits, labels, PivotLoss(balanced=True)).contrast.item() == pytest.approx(low + high)
+    assert terms(logits, labels, PAIR).contrast.item() == pytest.approx((3 * low + high) / 4)
+    balanced = PivotLoss(rethink="none", balanced=True)
+    assert terms(logits, labels, balanced).contrast.item() == pytest.approx(low + high)
 
 
 def test_distillation_is_the_mean_negative_log_likelihood():
@@ -141,7 +153,7 @@ def test_loss_and_gradient_equal_a_slow_reference(settings):
         torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize("rethink", ["safe", "both"])
+@pytest.mark.parametrize("rethink", ["mutual", "none"])
 def test_the_gradient_is_that_of_finite_differences(rethink):
     torch.manual_seed(1)
     logits = torch.randn(4, VOCABULARY, dtype=torch.double, requires_grad=True)
@@ -167,7 +179,7 @@ def test_extreme_logits_stay_finite():
     logits = torch.zeros(2, VOCABULARY)
     logits[:, SAFE], logits[:, UNSAFE] = 1e4, -1e4
     logits.requires_grad_(True)
-    found = terms(logits, [SAFE, UNSAFE], PivotLoss())
+    found = terms(logits, [SAFE, UNSAFE], PAIR)
     assert found.contrast.item() == pytest.approx(1e4)
     found.contrast.backward()
     assert logits.grad.isfinite().all()

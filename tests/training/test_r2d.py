@@ -230,7 +230,7 @@ def one_step(train, folder, traces, options, **arguments):
 
 VARIANTS = [
     PivotLoss(),
-    PivotLoss(balanced=True, rethink="both"),
+    PivotLoss(balanced=True),
     PivotLoss(segments=True, contrast=0.3, rethink="none"),
 ]
 

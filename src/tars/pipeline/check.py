@@ -143,9 +143,9 @@ def _check_types(config: type, arguments: Mapping[str, Any], where: str) -> None
 
 def _check_data(recipe: Recipe, stages: Sequence[Stage]) -> None:
     """Load what the stages will read, so that a wrong file or an empty kind is found now; the world needs no look."""
-    from tars.pipeline.datasets import mixture, prompts_of, traces_of, warm_traces
+    from tars.pipeline.datasets import Mixtures, prompts_of, traces_of, warm_traces
 
-    data = recipe.data
+    data, mixtures = recipe.data, Mixtures(recipe.data, None)
     if any(stage.kind == "evaluate" for stage in stages):
         for spec in data.test:
             prompts_of(spec, 0)
@@ -157,4 +157,4 @@ def _check_data(recipe: Recipe, stages: Sequence[Stage]) -> None:
             if arm.harmful is not None and arm.harmful.source != "world":
                 traces_of(arm.harmful, stage.seed)
             if arm.data != "traces":
-                mixture(data, arm, float(stage.lam or 0.0), stage.seed, None)
+                mixtures.mixture(arm, float(stage.lam or 0.0), stage.seed)

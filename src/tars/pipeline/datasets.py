@@ -15,11 +15,36 @@ from tars.types import Prompt, Trace
 from tars.world.teachers import teach
 
 
-def mixture(data: Data, arm: Arm, lam: float, seed: int, tokenizer: PreTrainedTokenizerBase | None) -> list[Prompt]:
-    """The λ mix: duplicates and too long prompts are dropped first, so that the counts are exact.
+class Mixtures:
+    """The λ mixes of a recipe's data. The prompts of a seed are read once, however many mixes are made of them."""
 
-    Without a tokenizer (`--dry-run` of a model that is not here) no prompt is dropped for its length.
-    """
+    def __init__(self, data: Data, tokenizer: PreTrainedTokenizerBase | None) -> None:
+        """Without a tokenizer (`--dry-run` of a model that is not here) no prompt is dropped for its length."""
+        self._data, self._tokenizer = data, tokenizer
+        self._pools: dict[int, list[Prompt]] = {}
+
+    def mixture(self, arm: Arm, lam: float, seed: int) -> list[Prompt]:
+        """An arm's mix; duplicates and too long prompts are dropped first, so that the counts are exact.
+
+        Raises:
+            InputError: λ outside [0, 1], too few prompts of a kind, or all are too long.
+        """
+        share = self._data.ambiguous_share if arm.ambiguous_share is None else arm.ambiguous_share
+        pool = self._pool(seed)
+        return mix(pool, harmful_fraction=lam, count=self._data.count, ambiguous_share=share, seed=seed)
+
+    def _pool(self, seed: int) -> list[Prompt]:
+        if seed not in self._pools:
+            self._pools[seed] = _pool(self._data, seed, self._tokenizer)
+        return self._pools[seed]
+
+
+def mixture(data: Data, arm: Arm, lam: float, seed: int, tokenizer: PreTrainedTokenizerBase | None) -> list[Prompt]:
+    """One mix; see `Mixtures`."""
+    return Mixtures(data, tokenizer).mixture(arm, lam, seed)
+
+
+def _pool(data: Data, seed: int, tokenizer: PreTrainedTokenizerBase | None) -> list[Prompt]:
     reject: dict[str, Reject] = {}
     if tokenizer is not None and data.max_prompt_tokens is not None:
         reject[LENGTH] = over_tokens(tokenizer, data.max_prompt_tokens)
@@ -27,8 +52,7 @@ def mixture(data: Data, arm: Arm, lam: float, seed: int, tokenizer: PreTrainedTo
     pool, dropped = admitted(prompts_of(data.prompts, seed), filters)
     if not pool and dropped[LENGTH]:
         raise InputError(f"data.max_prompt_tokens {data.max_prompt_tokens}: all {dropped[LENGTH]} prompts are longer")
-    share = data.ambiguous_share if arm.ambiguous_share is None else arm.ambiguous_share
-    return mix(pool, harmful_fraction=lam, count=data.count, ambiguous_share=share, seed=seed)
+    return pool
 
 
 def prompts_of(spec: SourceSpec, seed: int) -> list[Prompt]:

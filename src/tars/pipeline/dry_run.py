@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tars.data.mixture import counts
 from tars.errors import InputError
 from tars.pipeline.check import check_recipe
-from tars.pipeline.datasets import mixture, prompts_of, warm_traces
+from tars.pipeline.datasets import Mixtures, mixture, prompts_of, warm_traces
 from tars.pipeline.plan import Stage, plan
 from tars.pipeline.recipe import Arm, Own, Recipe
 from tars.types import Prompt
@@ -47,12 +47,13 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     stages = plan(recipe)
     check_recipe(recipe, stages, model=False)
     model, config, tokenizer = _model(recipe)
+    mixtures = Mixtures(recipe.data, tokenizer)
     told = {
         "recipe": recipe.name,
         "model": model,
         "stages": ", ".join(f"{count} {kind}" for kind, count in Counter(stage.kind for stage in stages).items()),
         "test prompts": sum(len(prompts_of(spec, 0)) for spec in recipe.data.test),
-        "train": {name: _stage(recipe, ours, tokenizer) for name, ours in _by_seed(stages).items()},
+        "train": {name: _stage(recipe, ours, mixtures, tokenizer) for name, ours in _by_seed(stages).items()},
     }
     if recipe.attacks is not None:
         asked = [prompt for prompt in prompts_of(recipe.attacks.behaviors, 0) if prompt.kind == "harmful"]
@@ -95,7 +96,9 @@ def _by_seed(stages: Iterable[Stage]) -> dict[str, list[Stage]]:
     return found
 
 
-def _stage(recipe: Recipe, seeds: list[Stage], tokenizer: PreTrainedTokenizerBase | None) -> dict[str, Any]:
+def _stage(
+    recipe: Recipe, seeds: list[Stage], mixtures: Mixtures, tokenizer: PreTrainedTokenizerBase | None
+) -> dict[str, Any]:
     """Of the first of its seeds; another's traces differ by a few tokens."""
     stage, arm = seeds[0], recipe.train[seeds[0].arm]
     shared: dict[str, Any] = {"method": arm.method, "seeds": ", ".join(str(stage.seed) for stage in seeds)}
@@ -103,7 +106,7 @@ def _stage(recipe: Recipe, seeds: list[Stage], tokenizer: PreTrainedTokenizerBas
         traces = warm_traces(recipe.data, arm, stage.seed)
         texts = [f"{t.prompt.text}{t.reasoning or '' if arm.reasoning else ''}{t.answer}" for t in traces]
         return shared | {"traces": len(traces), "tokens in them": _tokens(texts, tokenizer)} | _steps(arm, len(traces))
-    prompts = mixture(recipe.data, arm, float(stage.lam or 0.0), stage.seed, tokenizer)
+    prompts = mixtures.mixture(arm, float(stage.lam or 0.0), stage.seed)
     shared |= {"λ": stage.lam, "prompts by source and kind": counts(prompts)}
     rows = len(prompts)
     if arm.data == "own":

@@ -72,7 +72,7 @@ def preference_rows(
     """
     if not pairs:
         raise InputError("there are no preference pairs; draw samples at a higher temperature, or lower the margin")
-    rows = [_row(tokenizer, pair) for pair in pairs]
+    rows = _rows(tokenizer, pairs)
     kept = [row for row in rows if max_tokens is None or _longest(row) <= max_tokens]
     if not kept:
         raise InputError(f"none of {len(rows)} pairs fits in {max_tokens} tokens; raise max_length or check the data")
@@ -122,11 +122,14 @@ def train_dpo(
     return model, {"pairs": len(rows), "dropped_as_too_long": dropped}
 
 
-def _row(tokenizer: PreTrainedTokenizerBase, pair: Pair) -> PairRow:
-    context = render_chat(tokenizer, sendable(pair.chosen.prompt.text))
-    prompt, chosen = turn_ids(tokenizer, context, _text(tokenizer, pair.chosen))
-    _, rejected = turn_ids(tokenizer, context, _text(tokenizer, pair.rejected))
-    return {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+def _rows(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[PairRow]:
+    contexts = [render_chat(tokenizer, sendable(pair.chosen.prompt.text)) for pair in pairs]
+    chosen = turn_ids(tokenizer, contexts, [_text(tokenizer, pair.chosen) for pair in pairs])
+    rejected = turn_ids(tokenizer, contexts, [_text(tokenizer, pair.rejected) for pair in pairs])
+    return [
+        {"prompt_ids": prompt, "chosen_ids": good, "rejected_ids": bad}
+        for (prompt, good), (_, bad) in zip(chosen, rejected, strict=True)
+    ]
 
 
 def _text(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> str:

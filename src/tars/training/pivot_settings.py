@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tars.pivots import Pivot
+from tars.pivots import PIVOTS, Pivot
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,10 @@ class PivotLoss:
     """Distillation plus Contrastive Pivot Optimization (CPO).
 
     Source: Reasoning-to-Defend (arXiv 2502.12970) Eq. 3 and 4 and its code (github.com/chuhac/Reasoning-to-Defend).
-    [SAFE] and [UNSAFE] contrast with each other. The paper leaves the opposite of [RETHINK] undefined and its code
-    gives it none, so that nothing but the likelihood teaches it. Here it is [SAFE] unless told otherwise: the costly
-    mistake at a suspicious step is to let it pass, and pushing [UNSAFE] down there would teach less caution.
+    In the paper [SAFE] and [UNSAFE] are each other's opposite; it leaves that of [RETHINK] undefined, and its code has
+    none. Here each of the three contrasts with both others, by their summed probability, which is what the paper's pair
+    does where there are two. A contrast of [RETHINK] with [SAFE] alone, with nothing that pulls the other way where
+    [SAFE] is right, is not calibrated: a few wrong tags teach the model to doubt most of its steps (docs/methods.md).
 
     Attributes:
         contrast: Weight of CPO, 1 in the paper; 0 trains by likelihood alone.
@@ -25,16 +26,18 @@ class PivotLoss:
             does: a rare [UNSAFE] then weighs as much as all [SAFE] together. Otherwise all pivots weigh the same.
         segments: Average a row's reasoning and its answer by themselves, add the two, and average over rows (Eq. 3,
             which the official code leaves out). Otherwise all tokens weigh the same.
-        rethink: What [RETHINK] contrasts with; `both` are taken together by their summed probability.
+        rethink: `mutual`: [RETHINK] contrasts with both others, and they with it; `none`: not at all, as in the
+            official code.
     """
 
     contrast: Annotated[float, Field(ge=0)] = 1.0
     balanced: bool = False
     segments: bool = False
-    rethink: Literal["unsafe", "safe", "both", "none"] = "safe"
+    rethink: Literal["mutual", "none"] = "mutual"
 
     def opposites(self, pivot: Pivot) -> tuple[Pivot, ...]:
         """What must be less likely where this pivot is right; empty if nothing is contrasted."""
-        if pivot != "rethink":
-            return ("unsafe",) if pivot == "safe" else ("safe",)
-        return {"unsafe": ("unsafe",), "safe": ("safe",), "both": ("safe", "unsafe"), "none": ()}[self.rethink]
+        if self.rethink == "mutual":
+            return tuple(other for other in PIVOTS if other != pivot)
+        pairs: dict[Pivot, tuple[Pivot, ...]] = {"safe": ("unsafe",), "unsafe": ("safe",), "rethink": ()}
+        return pairs[pivot]
