@@ -18,7 +18,7 @@ class PivotLoss:
     In the paper [SAFE] and [UNSAFE] are each other's opposite; it leaves that of [RETHINK] undefined, and its code has
     none. Here each of the three contrasts with both others, by their summed probability, which is what the paper's pair
     does where there are two. A contrast of [RETHINK] with [SAFE] alone, with nothing that pulls the other way where
-    [SAFE] is right, is not calibrated: a few wrong tags teach the model to doubt most of its steps (docs/methods.md).
+    [SAFE] is right, is not calibrated: a few wrong tags teach the model to doubt steps that are right.
 
     Attributes:
         contrast: Weight of CPO, 1 in the paper; 0 trains by likelihood alone.
