@@ -83,3 +83,12 @@ def test_form_table_tells_what_could_be_judged(make_run):
     assert row["Copied %"] == Cell("25.0", "20.0 to 30.0") and row["Format %"].text == "97.0"
     assert row["Blank %"] == row["Judged %"] == Cell("–")
     assert len(table.rows) == 2  # greedy and sampled
+
+
+def test_tag_table_is_there_for_models_with_tags_alone(make_run):
+    rows = rows_of(make_run(methods=("base",), seeds=(0,)))
+    assert tables.tag_table(rows).rows == []
+    rows += [{**rows[0], "metric": "pivot_accuracy", "value": 0.91, "lo": 0.89, "hi": 0.93}]
+    (cells,) = tables.tag_table(rows).rows
+    row = dict(zip(tables.tag_table(rows).header, cells, strict=True))
+    assert row["Right %"] == Cell("91.0", "89.0 to 93.0") and row["Tagged %"] == row["Unsafe %"] == Cell("–")

@@ -83,7 +83,7 @@ def _page(
 def _tables(runs: Sequence[Run], rows: Sequence[Row], attacked: Attacked, brief: bool) -> list[tables.Table]:
     points = frontier(rows)
     results = [tables.frontier_table(points), tables.difference_table(rows, points)]
-    results.append(under_attack.attack_table(attacked))
+    results += [tables.tag_table(rows), under_attack.attack_table(attacked)]
     if brief:
         return results
     lengths = tables.length_table(length_changes(rows, starts_of(runs)))

@@ -106,6 +106,7 @@ def _context(runs: Sequence[Run]) -> dict[str, Any]:
         "difference_table": tables.difference_table(rows, points),
         "matrices": [(d, tables.category_matrix(rows, _arms(points, d), d)) for d in decodings(rows)],
         "form_table": tables.form_table(rows),
+        "tag_table": tables.tag_table(rows),
         "category_table": tables.category_table(rows),
         "length_table": tables.length_table(changes),
         "stage_table": tables.stage_table(runs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tars.analysis.frontier import Difference, Point, difference, ranked
@@ -145,20 +145,33 @@ FORM = {
     "copied_rate": "Copied %",
 }
 
+STEPS = {"tagged_steps": "Tagged %", "unsafe_steps": "Unsafe %", "pivot_accuracy": "Right %"}
+
 
 def form_table(rows: Iterable[Row]) -> Table:
     """How many answers could be judged, and what is wrong with their form; see `tars.rewards.terms`."""
+    note = "Of all answers. What could not be judged counts in no rate; blank, gibberish, mixed and copied overlap."
+    return Table("Coverage and form", *_by_setting(rows, FORM), 3, note)
+
+
+def tag_table(rows: Iterable[Row]) -> Table:
+    """What the safety tags of R2D's models say; see `tars.evaluation.tags`."""
+    note = "Of an answer's steps, averaged over answers. Right: as the step guard says, the answer's own tag included."
+    return Table("Safety tags", *_by_setting(rows, STEPS), 3, note)
+
+
+def _by_setting(rows: Iterable[Row], measures: Mapping[str, str]) -> tuple[tuple[str, ...], list[list[Cell]]]:
+    """Header and cells of a table with a row for each method, λ and decoding that has any of the measures."""
     keyed = by_key(select(rows))
-    settings = dict.fromkeys((arm, decoding) for arm, decoding, metric, _ in keyed if metric in FORM)
+    settings = dict.fromkeys((arm, decoding) for arm, decoding, metric, _ in keyed if metric in measures)
     cells = [
         [
             *(Cell(text) for text in (arm.method, lam_text(arm.lam), decoding)),
-            *(share(spread(keyed.get((arm, decoding, metric, "all"), []))) for metric in FORM),
+            *(share(spread(keyed.get((arm, decoding, metric, "all"), []))) for metric in measures),
         ]
         for arm, decoding in settings
     ]
-    note = "Of all answers. What could not be judged counts in no rate; blank, gibberish, mixed and copied overlap."
-    return Table("Coverage and form", ("Method", "λ", "Decoding", *FORM.values()), cells, 3, note)
+    return ("Method", "λ", "Decoding", *measures.values()), cells
 
 
 def category_matrix(rows: Iterable[Row], arms: Sequence[Arm], decoding: str) -> Table:
