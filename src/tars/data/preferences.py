@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -120,9 +120,8 @@ def pair_row(pair: Pair) -> dict[str, Any]:
 
 def sample_row(sample: Sample) -> dict[str, Any]:
     """A sample as JSON, prompt included, so that a file of samples needs no other."""
-    return {"number": sample.number, "reward": sample.reward, **asdict(sample.completion)} | {
-        "prompt": asdict(sample.prompt)
-    }
+    made, prompt = vars(sample.completion), {**vars(sample.prompt)}
+    return {"number": sample.number, "reward": sample.reward, **made, "prompt": prompt}
 
 
 def read_samples(rows: Iterable[Mapping[str, Any]]) -> list[Sample]:

@@ -83,6 +83,10 @@ class LocalModel:
         """How many tokens a text is, nothing added."""
         return len(self.encode(text))
 
+    def tokens_in_each(self, texts: Sequence[str]) -> list[int]:
+        """`tokens_in` of many texts in one call, which is many times as fast."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
+
     def encode(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[return-value]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from peft import PeftModel
@@ -39,7 +40,21 @@ class PivotIds:
 
 
 def find_pivots(tokenizer: PreTrainedTokenizerBase) -> PivotIds | None:
-    """The tags' ids; `None` unless each tag is one token wherever it stands in running text."""
+    """The tags' ids; `None` unless each tag is one token wherever it stands in running text.
+
+    It is asked for with every text, and remembered for as long as the tokenizer has as many tokens.
+    """
+    size, found = _FOUND.get(tokenizer, (None, None))
+    if size != len(tokenizer):
+        found = _look_up(tokenizer)
+        _FOUND[tokenizer] = len(tokenizer), found
+    return found
+
+
+_FOUND: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, PivotIds | None]] = WeakKeyDictionary()
+
+
+def _look_up(tokenizer: PreTrainedTokenizerBase) -> PivotIds | None:
     ids = {pivot: _id_of(tokenizer, tag) for pivot, tag in TAGS.items()}
     found = {pivot: known for pivot, known in ids.items() if known is not None}
     return PivotIds(**found) if len(found) == len(PIVOTS) else None

@@ -80,7 +80,7 @@ def read_stage(folder: Path) -> list[Sample]:
 
 
 def _tokens_read(local: LocalModel, own: Own, samples: Sequence[Sample]) -> int:
-    """Each distinct prompt once, and every completion, as `tars.models.decoding` reads them."""
+    """Each distinct prompt once, and every completion with its end, as `tars.models.decoding` reads them."""
     asked = {sample.prompt.id: sample.prompt.text for sample in samples}
     prompts = sum(len(local.prompt_ids(own.form.replace("{prompt}", text))) for text in asked.values())
-    return prompts + sum(local.tokens_in(sample.completion.text) + 1 for sample in samples)
+    return prompts + sum(local.tokens_in_each([sample.completion.text for sample in samples])) + len(samples)
