@@ -143,6 +143,21 @@ def test_the_loss_is_the_published_one(train, world_model, adapted, world_tokeni
     assert loss == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["plain", "adapters"])
+def test_the_reference_says_what_one_pass_over_each_answer_does(
+    train, world_model, adapted, world_tokenizer, pairs, tmp_path, kind
+):
+    model = world_model() if kind == "plain" else adapted()
+    trainer = train(tmp_path, model, max_steps=1, learning_rate=0.0, precompute_ref_log_probs=True).trainer
+    rows = preference_rows(world_tokenizer, pairs, max_tokens=None)[0]
+    rows[2]["rejected_ids"] = []
+    found = trainer.compute_ref_log_probs(trainer.model, trainer.data_collator(rows))
+    expected = [[sum(logps) for logps in likelihoods(world_model(), row)] for row in rows]
+    assert torch.allclose(torch.stack(found, 1), torch.tensor(expected), atol=1e-3)
+    stored = [[row["ref_chosen_logps"], row["ref_rejected_logps"]] for row in trainer.train_dataset]
+    assert torch.allclose(torch.tensor(stored)[3:], torch.tensor(expected)[3:], atol=1e-3)
+
+
 def test_with_adapters_there_is_one_model_and_only_they_learn(train, world_model, adapted, tmp_path):
     model = adapted()
     size = sum(parameter.numel() for parameter in model.parameters())

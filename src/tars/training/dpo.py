@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from accelerate.utils import DistributedType
 from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,6 +28,8 @@ from tars.data.preferences import Pair, Sample
 from tars.errors import InputError
 from tars.models.local import render_chat
 from tars.models.replies import sendable
+from tars.models.scoring import list_logprobs
+from tars.models.support import seams_unsupported
 from tars.training.arguments import trl_arguments
 from tars.training.compute import AnnealsOverBudget
 from tars.training.rows import turn_ids
@@ -53,6 +57,30 @@ class PreferenceTrainer(AnnealsOverBudget, DPOTrainer):
     def forward_tokens(self) -> int:
         """Tokens that only the reference read: all of the rows once, or with each step those of its batch."""
         return self.reference_tokens if self.precompute_ref_logps else self.train_tokens
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities of B chosen and B rejected answers, `(B,)` each, as the reference has them.
+
+        Both answers read their prompt once, and the head over the vocabulary sees answers only. It is left to TRL where
+        a wrapper must see the forward pass, and for models and options that this does not cover.
+        """
+        answer_RT = inputs["completion_mask"].bool()
+        prompt_RT = inputs["attention_mask"].bool() & ~answer_RT
+        if not self._is_plain(model, inputs["input_ids"].shape[1]) or not prompt_RT.any(1).all():
+            return super().compute_ref_log_probs(model, inputs)
+        prompts, answers = (
+            [row[mask].tolist() for row, mask in zip(inputs["input_ids"], mask_RT, strict=True)]
+            for mask_RT in (prompt_RT, answer_RT)
+        )
+        with torch.no_grad(), self.accelerator.autocast():
+            sums = [logps.sum() for logps in list_logprobs(model, prompts, answers)]
+        chosen_B, rejected_B = torch.stack(sums).chunk(2)
+        return chosen_B, rejected_B
+
+    def _is_plain(self, model: Any, width: int) -> bool:
+        if self.accelerator.distributed_type != DistributedType.NO or self.ld_alpha is not None:
+            return False
+        return not isinstance(model, PeftModel) and seams_unsupported(model, max_length=width) is None
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         """TRL's would apply the chat template anew, and end a truncated answer as if the model had."""
