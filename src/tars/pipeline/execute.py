@@ -156,9 +156,11 @@ def _start_worker(ticks: Queue[Tick | None], parent: int) -> None:
     _ticks = ticks
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _quiet_libraries()
+    from tars.models.rms_norm import write_out_gradients
     from tars.training.seams import keep_freed_memory
 
     keep_freed_memory()
+    write_out_gradients()
 
 
 def _end_with(parent: int) -> None:
