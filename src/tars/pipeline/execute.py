@@ -33,15 +33,48 @@ if TYPE_CHECKING:
 _ticks: Queue[Tick | None] | None = None
 
 
-def execute(todo: list[Stage], run: Path, *, workers: int, display: Display) -> None:
+class Workers:
+    """Processes that make stages; each is started when there is work for it, or by `warm`."""
+
+    def __init__(self, pool: ProcessPoolExecutor, count: int) -> None:
+        self.pool, self.count = pool, count
+
+    def warm(self) -> None:
+        """Start all and have them load their libraries, which takes seconds, while this process does something else."""
+        for _ in range(self.count):
+            with _interrupts_held():
+                self.pool.submit(_load)
+
+    def submit(self, stage: Stage, run: Path) -> Future[float]:
+        """Make a stage; the result is how many seconds it took."""
+        with _interrupts_held():
+            return self.pool.submit(_make, stage, run)
+
+
+def execute(todo: list[Stage], run: Path, workers: Workers, display: Display) -> None:
     """Make stages, in an order that respects what each needs; what they need besides is there already.
 
     Raises:
         InputError: The input of a stage is wrong.
         RunError: A stage failed; the others that were running are finished first.
     """
-    with _pool(workers, display) as submit:
-        _drive(todo, run, submit, workers, display)
+    waiting, running, names = list(todo), dict[Future[float], Stage](), {stage.name for stage in todo}
+    failure: BaseException | None = None
+    while running or (waiting and failure is None):
+        ready = [stage for stage in waiting if not names.intersection(stage.needs)]
+        for stage in ready[: workers.count - len(running)] if failure is None else []:
+            waiting.remove(stage)
+            running[workers.submit(stage, run)] = stage
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            stage = running.pop(future)
+            if error := future.exception():
+                failure = failure or _told(stage, error)
+            else:
+                names.remove(stage.name)
+                done = len(todo) - len(names)
+                display.say(f"[{done}/{len(todo)}] {stage.name} done in {future.result():.0f} s")
+    if failure is not None:
+        raise failure
 
 
 def is_done(stage: Stage, run: Path) -> bool:
@@ -74,28 +107,6 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {key: value for name, sub in tree.items() for key, value in _flat(sub, f"{prefix}{name}.").items()}
 
 
-def _drive(
-    todo: list[Stage], run: Path, submit: Callable[[Stage, Path], Future[float]], workers: int, display: Display
-) -> None:
-    waiting, running, names = list(todo), dict[Future[float], Stage](), {stage.name for stage in todo}
-    failure: BaseException | None = None
-    while running or (waiting and failure is None):
-        ready = [stage for stage in waiting if not names.intersection(stage.needs)]
-        for stage in ready[: workers - len(running)] if failure is None else []:
-            waiting.remove(stage)
-            running[submit(stage, run)] = stage
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            stage = running.pop(future)
-            if error := future.exception():
-                failure = failure or _told(stage, error)
-            else:
-                names.remove(stage.name)
-                done = len(todo) - len(names)
-                display.say(f"[{done}/{len(todo)}] {stage.name} done in {future.result():.0f} s")
-    if failure is not None:
-        raise failure
-
-
 def _told(stage: Stage, error: BaseException) -> BaseException:
     """The error of a stage in words; a worker that was killed could not say anything itself."""
     if isinstance(error, InputError | RunError):
@@ -110,21 +121,17 @@ def _told(stage: Stage, error: BaseException) -> BaseException:
 
 
 @contextmanager
-def _pool(workers: int, display: Display) -> Iterator[Callable[[Stage, Path], Future[float]]]:
+def worker_pool(count: int, display: Display) -> Iterator[Workers]:
+    """At most so many workers; what they report is displayed, and they end with the block, at once if it fails."""
     # Workers may be ended amid anything; Python's tracker cleans up after them and need not tell of it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     context = multiprocessing.get_context("spawn")
     ticks: Queue[Tick | None] = context.Queue()
     listener = threading.Thread(target=_listen, args=(ticks, display), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(ticks, os.getpid()))
-
-    def submit(stage: Stage, run: Path) -> Future[float]:
-        with _interrupts_held():
-            return pool.submit(_make, stage, run)
-
+    pool = ProcessPoolExecutor(count, context, initializer=_start_worker, initargs=(ticks, os.getpid()))
     try:
-        yield submit
+        yield Workers(pool, count)
     except BaseException:
         for process in list((pool._processes or {}).values()):  # what runs is resumed next time, not waited for
             process.terminate()
@@ -182,6 +189,11 @@ def _quiet_libraries() -> None:
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     os.environ["TQDM_DISABLE"] = "1"  # TRL's, while it precomputes a reference
+
+
+def _load() -> None:
+    """Read the libraries that stages need."""
+    import tars.pipeline.stages  # noqa: F401
 
 
 def _make(stage: Stage, run: Path) -> float:

@@ -7,13 +7,14 @@ import os
 import platform
 import shutil
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tars.pipeline.check import check_recipe
-from tars.pipeline.execute import execute, is_done
+from tars.pipeline.execute import Workers, execute, is_done, worker_pool
 from tars.pipeline.plan import Stage, plan
 from tars.pipeline.recipe import Recipe
 from tars.pipeline.summary import learning_curves, summary, write_summary
@@ -32,10 +33,8 @@ def run_recipe(recipe: Recipe, run: Path, display: Display) -> Path:
         InputError, RunError: See `tars.pipeline.execute.execute`; what was made stays and is not made again.
     """
     stages = plan(recipe)
-    if undone(stages, run):
-        check_recipe(recipe, stages)  # before anything is written; a finished run needs no second look
-    with locked(run):
-        changed = make(recipe, stages, run, display)
+    with _ready(recipe, stages, run, display) as workers:
+        changed = make(recipe, stages, run, workers, display)
         content = summary(
             (row for stage in stages for row in results(stage, run)),
             (row for stage in stages for row in curves(stage, run)),
@@ -47,12 +46,26 @@ def run_recipe(recipe: Recipe, run: Path, display: Display) -> Path:
     return report
 
 
+@contextmanager
+def _ready(recipe: Recipe, stages: list[Stage], run: Path, display: Display) -> Iterator[Workers]:
+    """The run folder held, with workers, and the recipe checked before anything is written.
+
+    A finished run needs no second look. Workers load their libraries while the recipe is checked.
+    """
+    with worker_pool(recipe.workers, display) as workers:
+        if undone(stages, run):
+            workers.warm()
+            check_recipe(recipe, stages)
+        with locked(run):
+            yield workers
+
+
 def undone(stages: list[Stage], run: Path) -> list[Stage]:
     """Those that are not there yet. Raises `InputError` if one was made with other settings."""
     return [stage for stage in stages if not is_done(stage, run)]
 
 
-def make(recipe: Recipe, stages: list[Stage], run: Path, display: Display) -> bool:
+def make(recipe: Recipe, stages: list[Stage], run: Path, workers: Workers, display: Display) -> bool:
     """Make the stages that are not there yet; raises as `run_recipe` does.
 
     Returns:
@@ -64,7 +77,7 @@ def make(recipe: Recipe, stages: list[Stage], run: Path, display: Display) -> bo
     changed = _record(recipe, run)
     if todo:
         write_json(run / "environment.json", environment(recipe))
-        execute(todo, run, workers=recipe.workers, display=display)
+        execute(todo, run, workers, display)
         cache_bases(stages, run)
     return changed or bool(todo)
 
@@ -82,10 +95,8 @@ def train_arm(recipe: Recipe, arm: str, run: Path, display: Display) -> list[Pat
     """Train one arm and what it starts from; returns its model folders. Raises as `run_recipe` does."""
     alone = replace(recipe, evaluation=replace(recipe.evaluation, arms=[arm]), attacks=None)
     stages = [stage for stage in plan(alone) if stage.kind != "evaluate"]
-    if undone(stages, run):
-        check_recipe(recipe, stages)  # before anything is written; a finished run needs no second look
-    with locked(run):
-        make(recipe, stages, run, display)
+    with _ready(recipe, stages, run, display) as workers:
+        make(recipe, stages, run, workers, display)
     return [run / stage.name / "model" for stage in stages if stage.arm == arm]
 
 
