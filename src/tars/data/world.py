@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tars.data.base import Source, SourceRequest
 from tars.errors import InputError
-from tars.types import Prompt, Trace
+from tars.types import Prompt, Split, Trace
 from tars.world.source import make_prompts, teach
 
 NAME = "world"
@@ -20,7 +22,13 @@ def prompts(request: SourceRequest) -> list[Prompt]:
     for name, given in (("path", request.path), ("columns", dict(request.columns) or None)):
         if given is not None:
             raise InputError(f"source 'world' is made on the spot; remove {name} {given!r}")
-    return make_prompts(request.split, request.limit or DEFAULT_COUNT, request.seed)
+    return list(_made(request.split, request.limit or DEFAULT_COUNT, request.seed))
+
+
+@lru_cache(maxsize=8)
+def _made(split: Split, count: int, seed: int) -> tuple[Prompt, ...]:
+    """Remembered, as the arms of a recipe share their prompts, and prompts do not change."""
+    return tuple(make_prompts(split, count, seed))
 
 
 def traces(request: SourceRequest) -> list[Trace]:
