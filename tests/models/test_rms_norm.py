@@ -11,10 +11,10 @@ from tars.models.rms_norm import NORMS, RMSNorm, write_out_gradients
 def norms():
     """Transformers' norms with gradients written out, and as they were; they are given back."""
     before = [norm.forward for norm in NORMS]
-    write_out_gradients()
-    yield [(norm, forward) for norm, forward in zip(NORMS, before, strict=True)]
-    for norm, forward in zip(NORMS, before, strict=True):
-        norm.forward = forward
+    undo = write_out_gradients()
+    yield list(zip(NORMS, before, strict=True))
+    undo()
+    assert [norm.forward for norm in NORMS] == before
 
 
 def test_worked_by_hand():
@@ -69,5 +69,7 @@ def test_only_where_it_pays(norms):
 
 def test_twice_is_once(norms):
     now = [norm.forward for norm, _ in norms]
-    write_out_gradients()
+    undo = write_out_gradients()
+    assert [norm.forward for norm, _ in norms] == now
+    undo()
     assert [norm.forward for norm, _ in norms] == now

@@ -60,7 +60,7 @@ def test_an_arm_can_have_lambdas_of_its_own(recipe):
         ("data__traces__limit", "16", TRAINED),
         ("train__warm__args__learning_rate", "1e-3", TRAINED),
         ("base__world__steps", "13", ALL),
-        ("base__threads", "2", ALL),
+        ("base__processes", "2", ALL),
     ],
 )
 def test_a_setting_changes_the_stages_that_depend_on_it_and_no_other(recipe, key, value, stages):

@@ -46,11 +46,22 @@ class RMSNorm(torch.autograd.Function):
         return at_x, at_weight.reshape(-1, unit.shape[-1]).sum(0), None
 
 
-def write_out_gradients() -> None:
-    """Have transformers' norms use `RMSNorm` where it pays, in this process, from now on: in fp32 on a CPU."""
+def write_out_gradients() -> Callable[[], None]:
+    """Have transformers' norms use `RMSNorm` where it pays, in this process: with gradient, in fp32 on a CPU.
+
+    Returns:
+        What makes them as they were before.
+    """
+    before = [norm.forward for norm in NORMS]
     for norm in NORMS:
         if norm.forward.__module__ != __name__:
             norm.forward = _where_it_pays(norm.forward)
+
+    def undo() -> None:
+        for norm, forward in zip(NORMS, before, strict=True):
+            norm.forward = forward
+
+    return undo
 
 
 def _where_it_pays(forward: Callable[[Any, torch.Tensor], torch.Tensor]) -> Callable[[Any, torch.Tensor], torch.Tensor]:

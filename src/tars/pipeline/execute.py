@@ -1,8 +1,8 @@
 """Makes what a plan still lacks: skips what is done, resumes what is half done, refuses to mix settings.
 
-Stages run in worker processes, as many at a time as the recipe says, each with one thread unless its stage asks for
-more: seeds side by side use two cores better than two threads do. A worker ends itself when the process that
-started it is gone, so that a killed run leaves nothing behind that still writes.
+Stages run in worker processes, as many at a time as the recipe says, each with one thread: stages side by side use two
+cores better than two threads do. A worker ends itself when the process that started it is gone, so that a killed run
+leaves nothing behind that still writes.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _make(stage: Stage, run: Path) -> float:
     from tars.pipeline.stages import STAGES
 
     assert _ticks is not None
-    torch.set_num_threads(stage.settings.get("base", {}).get("threads", 1))
+    torch.set_num_threads(1)
     start = time.monotonic()
     record = {**asdict(stage), "lambda": stage.lam, "status": "running"}
     del record["lam"]

@@ -47,7 +47,8 @@ class Scratch:
 class Base:
     """The model that everything starts from: exactly one of `path`, `world` and `scratch`.
 
-    `chat_template` is a Jinja file for a model of `path` whose tokenizer has none, or another than is wanted.
+    `chat_template` is a Jinja file for a model of `path` whose tokenizer has none, or another than is wanted. So many
+    `processes` share each step of pretraining a world's model on a CPU.
     """
 
     path: str | None = None
@@ -55,7 +56,7 @@ class Base:
     scratch: Scratch | None = None
     chat_template: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    threads: Count = 1
+    processes: Count = 1
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tars.pipeline.testing import make_evaluated
 from tars.pipeline.tools import Tool, open_judge
 from tars.training.compute import ComputeMeter
 from tars.training.pretraining import pretrainer
+from tars.training.split_step import Helpers
 from tars.training.watch import Watch
 from tars.types import Sampling
 from tars.world.settings import Pretraining
@@ -40,7 +41,7 @@ def make_base(job: Job) -> Made:
         texts = _texts(block(Data, job.stage.settings["data"]), job.stage.seed)
         made = make_scratch(texts, seed=job.stage.seed, hidden=size.hidden, layers=size.layers, vocab=size.vocabulary)
         return job.save(*made, {})
-    return _pretrain(job, base.world or Pretraining())
+    return _pretrain(job, base.world or Pretraining(), base.processes)
 
 
 def _texts(data: Data, seed: int) -> list[str]:
@@ -49,14 +50,16 @@ def _texts(data: Data, seed: int) -> list[str]:
     return shown + [prompt.text for prompt in prompts_of(data.prompts, seed)]
 
 
-def _pretrain(job: Job, settings: Pretraining) -> Made:
+def _pretrain(job: Job, settings: Pretraining, processes: int) -> Made:
     tokenizer, meter = build_tokenizer(), ComputeMeter(0)
     watch = Watch(job.folder, stage=job.stage.name, meter=meter, report=job.report)
     trainer = pretrainer(tokenizer, settings, seed=job.stage.seed, folder=job.folder, callbacks=[watch])
     model = cast(PreTrainedModel, trainer.model)
     meter.parameters = model.num_parameters()
     watch.attach(trainer)
-    trainer.train(resume_from_checkpoint=watch.resume())
+    alone = model.device.type != "cpu"
+    with Helpers(model, 0 if alone else min(processes, settings.batch) - 1) as trainer.helpers:
+        trainer.train(resume_from_checkpoint=watch.resume())
     return job.save(model, tokenizer, meter.totals())
 
 

@@ -1,4 +1,6 @@
-"""What the loss on learned positions, by groups of rows, saves a step of supervised training: `tars bench sft`.
+"""What a step of supervised training costs beside TRL's: `tars bench sft`.
+
+Ours has its loss on learned positions, by groups of rows, and norms with their gradients written out.
 
 One process trains one model with one trainer on the same rows; each round runs a step of TRL's loss and one of ours
 (`tars.training.paired_steps`). Before anything is timed, both compute the loss of one batch, and it ends the bench if
@@ -17,6 +19,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.sft_trainer import SFTTrainer
 
+from tars.models.rms_norm import write_out_gradients
 from tars.models.threads import cpu_threads
 from tars.training.paired_steps import PairedSteps, Stopwatch, check_equal, check_size, step_arguments
 from tars.training.pretraining import new_model
@@ -50,8 +53,13 @@ class OursAndStock(TargetLoss, SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss = TargetLoss.compute_loss if self.side == "ours" else SFTTrainer.compute_loss
-        return loss(self, model, inputs, return_outputs, num_items_in_batch)
+        if self.side == "trl":
+            return SFTTrainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+        undo = write_out_gradients()
+        try:
+            return TargetLoss.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+        finally:
+            undo()
 
 
 def bench_sft(

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from tars.models.local import token_id
+from tars.training.split_step import SplitStep
 from tars.training.target_loss import TargetLoss
 from tars.world.documents import ChatFormat, document
 from tars.world.settings import Pretraining
@@ -58,8 +59,8 @@ class DocumentBatches(Dataset[dict[str, torch.Tensor]]):
         return {"input_ids": ids, "labels": labels}
 
 
-class Pretrainer(TargetLoss, Trainer):
-    """A plain trainer that learns targets only."""
+class Pretrainer(SplitStep, TargetLoss, Trainer):
+    """A plain trainer that learns targets only; its steps can be split between processes."""
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, settings: Pretraining, seed: int) -> Qwen2ForCausalLM:
@@ -90,7 +91,7 @@ def pretrainer(
     seed: int,
     folder: Path,
     callbacks: list[TrainerCallback],
-) -> Trainer:
+) -> Pretrainer:
     """A trainer, ready to run, whose `model` becomes the base model; `folder` takes the checkpoints."""
     arguments: dict[str, Any] = {
         "output_dir": str(folder),

@@ -33,33 +33,44 @@ class TargetLoss:
         """Mean negative log-likelihood of the labels, over `num_items_in_batch` if given (accumulated batches)."""
         if return_outputs or "position_ids" in inputs or not self._is_plain(model):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
-        learned_BT = inputs["labels"][:, 1:] != -100
-        labels_N = inputs["labels"][:, 1:][learned_BT]
-        total = F.cross_entropy(self._learned_logits(model, inputs), labels_N, reduction="sum")
-        return total / (num_items_in_batch if num_items_in_batch is not None else len(labels_N))
+        with self.accelerator.autocast():  # type: ignore[attr-defined]  # wraps the forward that is bypassed here
+            total = learned_loss(model, inputs)
+        return total / (
+            num_items_in_batch if num_items_in_batch is not None else (inputs["labels"][:, 1:] != -100).sum()
+        )
 
     def _learned_logits(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Logits `(N, V)` in fp32 at the positions before the N learned labels, row by row."""
-        causal, learned_BT = inner(model), inputs["labels"][:, 1:] != -100
-        mask_BT = _mask(inputs)
-        with self.accelerator.autocast():  # type: ignore[attr-defined]  # wraps the forward that is bypassed here
-            found: list[torch.Tensor] = []
-            every_B = torch.arange(len(learned_BT), device=learned_BT.device)
-            groups = _groups(learned_BT) if mask_BT is None else [(every_B, learned_BT.shape[1])]
-            for rows_R, width in groups:
-                hidden_RWD = causal.base_model(
-                    input_ids=inputs["input_ids"][rows_R, :width],
-                    attention_mask=None if mask_BT is None else mask_BT[rows_R],
-                    use_cache=False,
-                ).last_hidden_state
-                found.append(hidden_RWD[learned_BT[rows_R, :width]])
-            return causal.get_output_embeddings()(torch.cat(found)[_back(learned_BT, groups)]).float()
+        with self.accelerator.autocast():  # type: ignore[attr-defined]
+            return learned_logits(model, inputs)
 
     def _is_plain(self, model: Any) -> bool:
         args: Any = self.args  # type: ignore[attr-defined]
         if args.world_size > 1 or args.label_smoothing_factor or getattr(args, "loss_type", "nll") != "nll":
             return False
         return seams_unsupported(model, max_length=0) is None
+
+
+def learned_loss(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    """Summed negative log-likelihood of the labels, in fp32."""
+    labels_BT = inputs["labels"][:, 1:]
+    return F.cross_entropy(learned_logits(model, inputs), labels_BT[labels_BT != -100], reduction="sum")
+
+
+def learned_logits(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    """Logits `(N, V)` in fp32 at the positions before the N learned labels, row by row."""
+    causal, learned_BT = inner(model), inputs["labels"][:, 1:] != -100
+    mask_BT = _mask(inputs)
+    found: list[torch.Tensor] = []
+    every_B = torch.arange(len(learned_BT), device=learned_BT.device)
+    groups = _groups(learned_BT) if mask_BT is None else [(every_B, learned_BT.shape[1])]
+    for rows_R, width in groups:
+        hidden_RWD = causal.base_model(
+            input_ids=inputs["input_ids"][rows_R, :width],
+            attention_mask=None if mask_BT is None else mask_BT[rows_R],
+            use_cache=False,
+        ).last_hidden_state
+        found.append(hidden_RWD[learned_BT[rows_R, :width]])
+    return causal.get_output_embeddings()(torch.cat(found)[_back(learned_BT, groups)]).float()
 
 
 def _groups(learned_BT: torch.Tensor) -> list[tuple[torch.Tensor, int]]:
