@@ -5,8 +5,8 @@ import torch
 from trl import SFTTrainer
 
 from tars.errors import RunError
+from tars.training import target_loss
 from tars.training.bench_sft import bench_sft
-from tars.training.target_loss import TargetLoss
 
 SMALL = {"batch": 3, "rounds": 2}
 
@@ -23,8 +23,8 @@ def test_a_small_bench(monkeypatch):
 
 
 def test_a_wrong_loss_ends_the_bench(monkeypatch):
-    right = TargetLoss._learned_logits
-    monkeypatch.setattr(TargetLoss, "_learned_logits", lambda *a: right(*a).flip(0))
+    right = target_loss.learned_logits
+    monkeypatch.setattr(target_loss, "learned_logits", lambda *a: right(*a).flip(0))
     with pytest.raises(RunError, match="disagree"):
         bench_sft(**SMALL)
 
