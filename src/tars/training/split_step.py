@@ -9,6 +9,7 @@ steps are seen by all, and so do the gradients that each helper leaves. Their su
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -116,16 +117,15 @@ def _help(asked: Connection, model: PreTrainedModel, gradients: list[torch.Tenso
     write_out_gradients()
     model.train()
     parameters = list(model.parameters())
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # the trainer's process is gone, or has no more work
+        while True:
             ids, labels, learned = asked.recv()
-        except EOFError:
-            return
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient.zero_()
-        loss = learned_loss(model, {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}) / learned
-        loss.backward()
-        asked.send(float(loss.detach()))
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient.zero_()
+            share = {"input_ids": torch.from_numpy(ids), "labels": torch.from_numpy(labels)}
+            loss = learned_loss(model, share) / learned
+            loss.backward()
+            asked.send(float(loss.detach()))
 
 
 def _gone() -> RunError:
