@@ -1,7 +1,7 @@
 """RMSNorm with its gradient written out, for training on a CPU.
 
 Transformers composes the norm from five operations, and autograd its gradient from a dozen passes over memory: on a
-CPU, where nothing fuses them, a tenth of a small model's training step. Here it is three passes forward and six back.
+CPU nothing fuses them. Here it is three passes forward and six back.
 Values and gradients are equal up to rounding.
 
 Source: Zhang and Sennrich 2019 (arXiv 1910.07467) eq. 4.
